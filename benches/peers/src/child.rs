@@ -1,0 +1,95 @@
+//! One measurement in a fresh process of this same binary.
+//!
+//! The parent blocks while the child runs: it polls nothing, so it costs the child no time.
+
+use std::env;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::peers::Peer;
+use crate::sample::Sample;
+use crate::workloads::Job;
+
+/// After this a child is killed and counts as failing.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much of a child's error output is kept.
+const STDERR_BYTES_MAX: u64 = 64 * 1024;
+
+/// Runs `job` on `peer`.
+///
+/// # Errors
+///
+/// One line: the child's panic or first error line, its signal, or that it took too long.
+pub(crate) fn measure(peer: Peer, job: &Job) -> Result<Sample, String> {
+    let program = env::current_exe().map_err(|error| error.to_string())?;
+    let mut child = Command::new(program)
+        .args(["one", peer.name(), &job.workload.name()])
+        .args(["--workers", &job.workers.to_string()])
+        .args(["--size", &job.size.to_string()])
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start a child: {error}"))?;
+    let (stdout, stderr, status) = outcome(&mut child)?;
+    if !status.success() {
+        return Err(failure(&stderr, status));
+    }
+    serde_json::from_str(stdout.trim()).map_err(|error| format!("bad answer: {error}"))
+}
+
+/// Waits for the end of `child`, which it kills when patience runs out.
+fn outcome(child: &mut Child) -> Result<(String, String, ExitStatus), String> {
+    let mut stdout = child.stdout.take().expect("stdout is piped");
+    let mut stderr = child.stderr.take().expect("stderr is piped");
+    let errors = thread::spawn(move || {
+        let mut kept = Vec::new();
+        // What fails to be read is missing from a message, no more.
+        let _ = stderr
+            .by_ref()
+            .take(STDERR_BYTES_MAX)
+            .read_to_end(&mut kept);
+        let _ = std::io::copy(&mut stderr, &mut std::io::sink());
+        String::from_utf8_lossy(&kept).into_owned()
+    });
+    let (done, finished) = mpsc::channel();
+    thread::spawn(move || {
+        let mut answer = String::new();
+        let _ = stdout.read_to_string(&mut answer); // a bad answer fails to parse
+        let _ = done.send(answer); // the parent may have given up
+    });
+    let answer = finished.recv_timeout(PATIENCE);
+    if answer.is_err() {
+        let _ = child.kill(); // it may have ended just now
+    }
+    let status = child
+        .wait()
+        .map_err(|error| format!("cannot wait for a child: {error}"))?;
+    let errors = errors.join().unwrap_or_default();
+    match answer {
+        Ok(answer) => Ok((answer, errors, status)),
+        Err(_) => Err(format!("took more than {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// The line that tells why a child failed.
+fn failure(stderr: &str, status: ExitStatus) -> String {
+    let mut lines = stderr.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or("no message");
+    // Rust prints the message on the line after "thread ... panicked at ...".
+    let line = if first.contains("panicked at") {
+        lines.next().unwrap_or(first)
+    } else {
+        first
+    };
+    match status.signal() {
+        Some(signal) => format!("killed by signal {signal}: {line}"),
+        None => line.to_string(),
+    }
+}

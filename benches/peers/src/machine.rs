@@ -1,0 +1,68 @@
+//! What the figures were measured on, and what a process weighs. Reads `/proc` and `Cargo.lock`.
+
+use std::fs;
+
+/// Resident memory of this process, page tables included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Footprint {
+    /// VmRSS + VmPTE.
+    pub(crate) bytes: u64,
+    /// Lines of `/proc/self/maps`.
+    pub(crate) mappings: u64,
+}
+
+impl Footprint {
+    /// Reads the present footprint.
+    pub(crate) fn read() -> Footprint {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let maps = fs::read("/proc/self/maps").unwrap_or_default();
+        Footprint {
+            bytes: (field_kib(&status, "VmRSS:") + field_kib(&status, "VmPTE:")) * 1024,
+            mappings: maps.iter().filter(|&&byte| byte == b'\n').count() as u64,
+        }
+    }
+}
+
+fn field_kib(status: &str, name: &str) -> u64 {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .next()
+        .and_then(|kib| kib.parse().ok())
+        .unwrap_or(0)
+}
+
+/// One line: processor, cores, kernel, load.
+pub(crate) fn describe() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| {
+            rest.trim_start_matches([' ', '\t', ':'])
+        });
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("?");
+    format!(
+        "{model}, {cores} cores, Linux {}, load {load} at start",
+        kernel.trim()
+    )
+}
+
+/// The version of a dependency in the workspace's lock file.
+pub(crate) fn locked_version(package: &str) -> String {
+    let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"));
+    let lock = lock.unwrap_or_default();
+    let head = format!("name = \"{package}\"");
+    let mut lines = lock.lines().skip_while(|line| *line != head);
+    let version = lines
+        .nth(1)
+        .and_then(|line| line.strip_prefix("version = "));
+    version.map_or("?".to_string(), |version| {
+        version.trim_matches('"').to_string()
+    })
+}

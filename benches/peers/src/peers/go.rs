@@ -1,0 +1,69 @@
+//! Go: builds `go/main.go` when `go` is on the PATH, and turns a child process into the result.
+
+use std::env;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::workloads::Job;
+
+/// The Go tool, with the workloads built.
+#[derive(Debug)]
+pub(crate) struct Go {
+    /// As in `Go 1.27`.
+    pub(crate) version: String,
+}
+
+impl Go {
+    /// Builds the workloads.
+    ///
+    /// # Errors
+    ///
+    /// One line that says why Go is left out: no `go` on the PATH, or its build failed.
+    pub(crate) fn prepare() -> Result<Go, String> {
+        let Ok(version) = Command::new("go").arg("version").output() else {
+            return Err("go is left out: no `go` on the PATH".to_string());
+        };
+        let binary = binary().map_err(|error| format!("go is left out: {error}"))?;
+        let build = Command::new("go")
+            .args(["build", "-buildvcs=false", "-o"])
+            .args([binary.as_os_str(), "main.go".as_ref()])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/go"))
+            .env("GOTOOLCHAIN", "local")
+            .env("CGO_ENABLED", "0")
+            .output()
+            .map_err(|error| format!("go is left out: {error}"))?;
+        if !build.status.success() {
+            let why = String::from_utf8_lossy(&build.stderr);
+            return Err(format!("go is left out, its build failed: {}", why.trim()));
+        }
+        // "go version go1.27.3 linux/amd64"
+        let version = String::from_utf8_lossy(&version.stdout);
+        let version = version
+            .split(' ')
+            .nth(2)
+            .unwrap_or("go?")
+            .replacen("go", "Go ", 1);
+        Ok(Go { version })
+    }
+}
+
+/// Beside our own binary, hence in the target directory.
+fn binary() -> io::Result<PathBuf> {
+    Ok(env::current_exe()?.with_file_name("peers-go"))
+}
+
+/// Replaces this process by the Go binary. Returns only if that fails.
+pub(super) fn become_go(job: &Job) -> io::Error {
+    match binary() {
+        Ok(binary) => Command::new(binary)
+            .arg(job.workload.name())
+            .args(["--workers", &job.workers.to_string()])
+            .args(["--size", &job.size.to_string()])
+            .args(["--tasks", &job.workload.yielders().to_string()])
+            .args(["--reps", &job.workload.reps().to_string()])
+            .exec(),
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,167 @@
+//! The report as text for a terminal: one line of medians and one of spreads for each row.
+
+use std::fmt::Write;
+
+use crate::peers::Peer;
+use crate::runner::{Cell, Report, RowReport};
+use crate::workloads::short;
+
+/// A table of strings whose columns are as wide as their widest cell.
+#[derive(Debug, Default)]
+struct Grid(Vec<Vec<String>>);
+
+impl Grid {
+    /// The first `left` columns are aligned to the left, the others to the right.
+    fn print(&self, left: usize, out: &mut String) {
+        let columns = self.0.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.0
+                .iter()
+                .filter_map(|line| line.get(column))
+                .map(String::len)
+                .max()
+                .unwrap_or(0)
+        };
+        let widths: Vec<_> = (0..columns).map(width).collect();
+        for line in &self.0 {
+            let mut text = String::new();
+            for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
+                let gap = " ".repeat(width - cell.len());
+                let (before, after) = if column < left {
+                    ("", &*gap)
+                } else {
+                    (&*gap, "")
+                };
+                text.extend([before, cell, after, "  "]);
+            }
+            out.push_str(text.trim_end());
+            out.push('\n');
+        }
+    }
+}
+
+/// Renders the whole report.
+pub(crate) fn render(report: &Report) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    line(report.machine.clone());
+    let versions: Vec<_> = report.versions.values().map(String::as_str).collect();
+    line(versions.join(", "));
+    for note in &report.notes {
+        line(note.clone());
+    }
+    let kind = if report.quick {
+        "; quick: sizes too small for conclusions"
+    } else {
+        ""
+    };
+    line(format!(
+        "rounds: {}; median, below it lowest - highest{kind}\n",
+        report.rounds
+    ));
+    grid(report).print(3, &mut out);
+    footnotes(report, &mut out);
+    out
+}
+
+fn grid(report: &Report) -> Grid {
+    let peers: Vec<Peer> = report.versions.keys().copied().collect();
+    let mut head: Vec<String> = ["workload", "workers", "unit"].map(str::to_string).into();
+    head.extend(peers.iter().map(|peer| peer.name().to_string()));
+    head.extend(["ours/best", "bar", "verdict"].map(str::to_string));
+    let mut grid = Grid(vec![head]);
+    for row in &report.rows {
+        let mut medians = vec![
+            row.workload.clone(),
+            row.workers.to_string(),
+            row.unit.to_string(),
+        ];
+        let mut spreads = vec![format!("  {}", row.title), String::new(), String::new()];
+        for &peer in &peers {
+            let cell = row.cells.iter().find(|cell| cell.peer == peer);
+            let (median, spread) = cell.map_or(("-".to_string(), String::new()), figures);
+            medians.push(median);
+            spreads.push(spread);
+        }
+        medians.push(
+            row.ratio
+                .map_or("-".to_string(), |ratio| format!("{ratio:.2}")),
+        );
+        medians.push(bar(row));
+        medians.push(verdict(row).to_string());
+        spreads.push(
+            row.best_peer
+                .map_or(String::new(), |peer| format!("({})", peer.name())),
+        );
+        grid.0.extend([medians, spreads]);
+    }
+    grid
+}
+
+/// The median and the spread of a cell.
+fn figures(cell: &Cell) -> (String, String) {
+    match (cell.median, cell.min, cell.max) {
+        (Some(median), Some(min), Some(max)) => {
+            let mark = if cell.reduced { "*" } else { "" };
+            (
+                number(median) + mark,
+                format!("{} - {}", number(min), number(max)),
+            )
+        }
+        _ => ("failed".to_string(), String::new()),
+    }
+}
+
+fn bar(row: &RowReport) -> String {
+    match (row.bar, row.bar_absolute) {
+        (Some(limit), _) => format!("<= {limit:.2}"),
+        (_, Some(limit)) => format!("<= {} {}", number(limit), row.unit),
+        _ => String::new(),
+    }
+}
+
+fn verdict(row: &RowReport) -> &'static str {
+    match row.hit {
+        Some(true) => "hit",
+        Some(false) => "MISS",
+        None => "",
+    }
+}
+
+/// Three significant digits, or all of a large number's.
+fn number(value: f64) -> String {
+    match value {
+        _ if value >= 100.0 => format!("{value:.0}"),
+        _ if value >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// What does not fit in a cell: smaller sizes, mappings, errors.
+fn footnotes(report: &Report, out: &mut String) {
+    for row in &report.rows {
+        for cell in &row.cells {
+            let mut say = |text: String| {
+                let (workload, workers) = (&row.workload, row.workers);
+                let peer = cell.peer.name();
+                let _ = write!(out, "\n{workload} on {workers}, {peer}: {text}");
+            };
+            if cell.reduced {
+                say(format!(
+                    "* only {} tasks, it cannot do more",
+                    short(cell.size)
+                ));
+            }
+            if let (Some(mappings), None) = (cell.extra.get("mappings"), &cell.error) {
+                say(format!("{mappings} mappings more"));
+            }
+            if let Some(error) = &cell.error {
+                say(format!("failed: {error}"));
+            }
+        }
+    }
+    out.push('\n');
+}

@@ -1,0 +1,151 @@
+//! The demo of the `fibers` library: a tour of seven parts, or one part by its subcommand.
+//!
+//! Every part lives in the file of its name, uses the public API only, starts a machine of its own,
+//! checks its own result and ends the process with status 1 when the result is wrong. Progress
+//! bars go to stderr (see `screen`), the story and the closing table to stdout (see `report`).
+//! This file reads the command line and decides what runs; it knows nothing of fibers.
+
+mod calls;
+mod fib;
+mod memory;
+mod options;
+mod overflow;
+mod parked;
+mod priorities;
+mod report;
+mod ring;
+mod screen;
+mod skynet;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::options::Common;
+use crate::report::Report;
+use crate::screen::Screen;
+
+/// Shows what the fibers library does. Without a subcommand: a tour of all parts.
+#[derive(Debug, Parser)]
+#[command(name = "fibers-demo", version)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Park and wake a crowd of fibers; count the bytes each one holds
+    Parked(parked::Args),
+    /// Sum the leaves of a tree in which every node is a fiber with ten children
+    Skynet(skynet::Args),
+    /// Pass a token around a ring of fibers by park and unpark
+    Ring(ring::Args),
+    /// Fork and join a Fibonacci tree, by spawn and by fibers::join
+    Fib(fib::Args),
+    /// Let fibers of all eight priorities race for one worker
+    Priorities(priorities::Args),
+    /// Let two fibers run closures on each other's stacks
+    Calls(calls::Args),
+    /// Overflow a fiber's stack in a child process and show the report
+    Overflow(overflow::Args),
+}
+
+impl Part {
+    /// The whole tour. `parked` comes first: it counts resident bytes, and a fresh heap is honest.
+    fn tour() -> Vec<Part> {
+        vec![
+            Part::Parked(parked::Args::default()),
+            Part::Skynet(skynet::Args::default()),
+            Part::Ring(ring::Args::default()),
+            Part::Fib(fib::Args::default()),
+            Part::Priorities(priorities::Args::default()),
+            Part::Calls(calls::Args::default()),
+            Part::Overflow(overflow::Args::default()),
+        ]
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Part::Parked(_) => "parked",
+            Part::Skynet(_) => "skynet",
+            Part::Ring(_) => "ring",
+            Part::Fib(_) => "fib",
+            Part::Priorities(_) => "priorities",
+            Part::Calls(_) => "calls",
+            Part::Overflow(_) => "overflow",
+        }
+    }
+
+    fn run(&self, common: &Common, screen: &Screen) -> Result<Report, String> {
+        match self {
+            Part::Parked(args) => parked::run(args, common, screen),
+            Part::Skynet(args) => skynet::run(args, common, screen),
+            Part::Ring(args) => ring::run(args, common, screen),
+            Part::Fib(args) => fib::run(args, common, screen),
+            Part::Priorities(args) => priorities::run(args, common, screen),
+            Part::Calls(args) => calls::run(args, common, screen),
+            Part::Overflow(args) => overflow::run(args, common, screen),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Part::Overflow(args)) = &cli.part
+        && args.is_child()
+    {
+        return overflow::child(args, &cli.common);
+    }
+    let screen = Screen::new(cli.common.json);
+    let parts = cli.part.map_or_else(Part::tour, |part| vec![part]);
+    let mut reports = Vec::new();
+    let mut failures = 0;
+    for part in &parts {
+        match guarded(part, &cli.common, &screen) {
+            Ok(report) => {
+                if cli.common.json {
+                    println!("{}", report.to_json());
+                }
+                reports.push(report);
+            }
+            Err(why) => {
+                failures += 1;
+                if cli.common.json {
+                    println!("{}", report::failure_json(part.name(), &why));
+                }
+                eprintln!("fibers-demo: {}: {why}", part.name());
+            }
+        }
+    }
+    if !cli.common.json && !reports.is_empty() {
+        print!("\n{}", report::table(&reports));
+    }
+    if failures > 0 {
+        if parts.len() > 1 {
+            eprintln!("fibers-demo: {failures} of {} parts failed", parts.len());
+        }
+        return ExitCode::FAILURE;
+    }
+    if !cli.common.json && parts.len() > 1 {
+        println!(
+            "\nEvery part checked its own result. Sizes and workers: --help after a part's name."
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs one part; a panic in it is one more way to fail, and the tour goes on.
+fn guarded(part: &Part, common: &Common, screen: &Screen) -> Result<Report, String> {
+    catch_unwind(AssertUnwindSafe(|| part.run(common, screen))).unwrap_or_else(|payload| {
+        let text = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(format!("it panicked: {text}"))
+    })
+}

@@ -1,0 +1,114 @@
+//! The options that all parts share, the check of their bounds, and the machine they ask for.
+//!
+//! A number out of bounds is refused while the command line is read: clap names the option and the
+//! value, `whole` adds the range. No part sees a value outside its bounds.
+
+use std::time::Duration;
+
+use fibers::Runtime;
+
+/// How long a machine may take to end once a part is over.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// Options that every part and the tour understand.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Common {
+    /// Worker threads, 1 to 256 [default: as many as this process may use; priorities: 1]
+    #[arg(long, value_name = "N", global = true, value_parser = workers)]
+    pub workers: Option<usize>,
+    /// Small sizes: each part takes at most about a second
+    #[arg(long, global = true)]
+    pub quick: bool,
+    /// One JSON object per part on stdout, no bars
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Common {
+    /// The size a part runs with: its option, else the default for this mode.
+    pub fn size(&self, given: Option<u64>, full: u64, quick: u64) -> u64 {
+        given.unwrap_or(if self.quick { quick } else { full })
+    }
+
+    /// Starts the machine of one part. `workers_default` of `None` leaves the count to the library.
+    pub fn machine(&self, name: &str, workers_default: Option<usize>) -> Result<Runtime, String> {
+        let mut builder = Runtime::builder().name(name);
+        if let Some(workers) = self.workers.or(workers_default) {
+            builder = builder.workers(workers);
+        }
+        builder.build().map_err(|error| {
+            format!(
+                "the machine did not start: {error}; try fewer --workers, or unset the FIBERS_* \
+                 variable that the message names"
+            )
+        })
+    }
+}
+
+/// Ends a part's machine and checks that all its fibers ended, none by a panic.
+pub fn stop(machine: Runtime) -> Result<(), String> {
+    let panicked = machine.metrics().panicked;
+    machine
+        .shutdown(SHUTDOWN_MAX)
+        .map_err(|report| format!("the machine did not shut down: {report:?}"))?;
+    if panicked == 0 {
+        Ok(())
+    } else {
+        Err(format!("{panicked} fibers panicked, expected none"))
+    }
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    whole(text, 1, 256).map(|count| count as usize)
+}
+
+/// Reads a whole number of the closed range `low..=high`; `1_000`, `10k` and `2M` are numbers too.
+pub fn whole(text: &str, low: u64, high: u64) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    digits
+        .replace('_', "")
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|number| (low..=high).contains(number))
+        .ok_or_else(|| format!("give a whole number from {low} to {high}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn numbers_inside_the_range_are_read() {
+        for (text, number) in [
+            ("1", 1),
+            ("1_000", 1000),
+            ("10k", 10_000),
+            ("2M", 2_000_000),
+        ] {
+            assert_eq!(whole(text, 1, 2_000_000), Ok(number));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_the_range() {
+        for text in [
+            "",
+            "k",
+            "0",
+            "-1",
+            "1.5",
+            "2000001",
+            "x",
+            "99999999999999M",
+            "é",
+        ] {
+            let error = whole(text, 1, 2_000_000).unwrap_err();
+            assert!(error.contains("from 1 to 2000000"), "{error}");
+        }
+    }
+}

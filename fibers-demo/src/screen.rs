@@ -1,0 +1,144 @@
+//! What the human sees while a part runs: a heading on stdout, live bars on stderr.
+//!
+//! The bars are drawn by a plain OS thread that samples counters many times a second; a fiber
+//! never draws, so the bars cost the fibers nothing but the core they borrow. The same thread
+//! samples the resident bytes. A `Watch` samples until `finish` or drop; then the bars stay on the
+//! screen as they are. indicatif hides the bars when stderr is not a terminal.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::memory;
+
+const SAMPLE_EVERY: Duration = Duration::from_millis(40);
+
+/// Where headings and bars go.
+#[derive(Debug)]
+pub struct Screen {
+    is_quiet: bool,
+}
+
+/// One bar: a counter that runs from 0 to a total.
+pub struct Gauge {
+    label: String,
+    total: u64,
+    read: Box<dyn Fn() -> u64 + Send>,
+    note: Box<dyn Fn() -> String + Send>,
+}
+
+/// The sampling thread of a part that runs.
+#[derive(Debug)]
+pub struct Watch {
+    stop: Option<Sender<()>>,
+    sampler: Option<JoinHandle<u64>>,
+}
+
+impl Screen {
+    /// A screen for people, or a silent one beside JSON.
+    pub fn new(is_quiet: bool) -> Screen {
+        Screen { is_quiet }
+    }
+
+    /// Prints the heading of a part and what to look for.
+    pub fn heading(&self, title: &str, lines: &[&str]) {
+        if self.is_quiet {
+            return;
+        }
+        println!("\n{title}");
+        for line in lines {
+            println!("  {line}");
+        }
+    }
+
+    /// Prints one line of a part's story.
+    pub fn say(&self, line: &str) {
+        if !self.is_quiet {
+            println!("  {line}");
+        }
+    }
+
+    /// Starts to sample and to draw.
+    pub fn watch(&self, gauges: Vec<Gauge>) -> Watch {
+        let target = if self.is_quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        let (stop, stopped) = channel();
+        let sampler = std::thread::spawn(move || {
+            let screen = MultiProgress::with_draw_target(target);
+            let bars: Vec<ProgressBar> = gauges.iter().map(|gauge| gauge.bar(&screen)).collect();
+            let mut peak_bytes = 0;
+            loop {
+                let over = stopped.recv_timeout(SAMPLE_EVERY) != Err(RecvTimeoutError::Timeout);
+                peak_bytes = peak_bytes.max(memory::resident_bytes());
+                for (gauge, bar) in gauges.iter().zip(&bars) {
+                    bar.set_message((gauge.note)());
+                    bar.set_position((gauge.read)().min(gauge.total));
+                }
+                if over {
+                    bars.iter().for_each(ProgressBar::abandon);
+                    return peak_bytes;
+                }
+            }
+        });
+        Watch {
+            stop: Some(stop),
+            sampler: Some(sampler),
+        }
+    }
+}
+
+impl Gauge {
+    /// A bar that follows `read`, a cheap look at a counter.
+    pub fn new(label: &str, total: u64, read: impl Fn() -> u64 + Send + 'static) -> Gauge {
+        Gauge {
+            label: label.to_string(),
+            total,
+            read: Box::new(read),
+            note: Box::new(String::new),
+        }
+    }
+
+    /// Adds a text behind the bar, read whenever the bar is.
+    pub fn with_note(mut self, note: impl Fn() -> String + Send + 'static) -> Gauge {
+        self.note = Box::new(note);
+        self
+    }
+
+    fn bar(&self, screen: &MultiProgress) -> ProgressBar {
+        let style = ProgressStyle::with_template(
+            "  {prefix:<12} {bar:36.cyan/blue} {percent:>3}% {human_pos:>10} {msg}",
+        )
+        .expect("the template is a constant")
+        .progress_chars("━╸─");
+        screen.add(
+            ProgressBar::new(self.total)
+                .with_style(style)
+                .with_prefix(self.label.clone()),
+        )
+    }
+}
+
+impl Watch {
+    /// Draws the bars a last time and returns the most bytes that were resident.
+    pub fn finish(mut self) -> u64 {
+        self.end()
+    }
+
+    fn end(&mut self) -> u64 {
+        drop(self.stop.take());
+        self.sampler
+            .take()
+            .map_or(0, |sampler| sampler.join().unwrap_or(0))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,1 @@
+//! Model checks of the pure protocol files, with loom.

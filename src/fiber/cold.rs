@@ -1,0 +1,21 @@
+//! The rarely used part of a fiber: its name, its locals, its queue of calls.
+
+use std::cell::UnsafeCell;
+
+use crate::fiber::calls::CallQueue;
+use crate::fiber::locals::Locals;
+
+/// See the head of the file. Made when first needed, freed with the fiber's cell.
+#[derive(Debug, Default)]
+pub(crate) struct Cold {
+    pub name: Option<String>,
+    /// The fiber's own thread of execution only.
+    pub locals: UnsafeCell<Locals>,
+    pub calls: CallQueue,
+}
+
+impl Cold {
+    pub(crate) fn named(name: String) -> Self {
+        Self { name: Some(name), ..Self::default() }
+    }
+}

@@ -1,0 +1,93 @@
+//! Who is running: the only thread-locals of the library.
+//!
+//! A floating fiber may wake up on another thread, and a compiler may keep a thread-local's *address*
+//! across the call that switched. So each access is a function that is never inlined and hands out a
+//! value, never a reference into the thread-local; callers read again after every switch.
+
+use std::cell::Cell;
+use std::ptr;
+
+use crate::fiber::cell::FiberCell;
+use crate::fiber::header::{FiberRef, Header, Home, NewFiber};
+use crate::fiber::word::Kind;
+
+thread_local! {
+    /// The worker that this thread is, or null.
+    static WORKER: Cell<*const Home> = const { Cell::new(ptr::null()) };
+    /// The fiber that stands for this thread where it is no worker.
+    static THREAD: ThreadFiber = const { ThreadFiber(Cell::new(ptr::null())) };
+}
+
+/// The worker that this thread is, or null.
+#[inline(never)]
+pub(crate) fn worker() -> *const Home {
+    WORKER.with(Cell::get)
+}
+
+/// Makes this thread a worker, or none (null). Returns what it was before.
+#[inline(never)]
+pub(crate) fn set_worker(worker: *const Home) -> *const Home {
+    WORKER.with(|cell| cell.replace(worker))
+}
+
+type ThreadCell = FiberCell<fn(), ()>;
+
+struct ThreadFiber(Cell<*const Header>);
+
+impl Drop for ThreadFiber {
+    fn drop(&mut self) {
+        let header = self.0.replace(ptr::null());
+        if !header.is_null() {
+            // SAFETY: made in `thread_fiber`, ours; this ends the thread's own reference.
+            unsafe { end_thread_fiber(header) };
+        }
+    }
+}
+
+/// # Safety
+/// The caller owns the thread's own reference.
+unsafe fn end_thread_fiber(header: *const Header) {
+    use crate::fiber::header::release;
+    // SAFETY: alive through the reference.
+    let this = unsafe { &*header };
+    if let Some(cold) = this.cold() {
+        // SAFETY: this thread is the header's only thread of execution.
+        while let Some(value) = unsafe { (*cold.locals.get()).take_newest() } {
+            drop(value);
+        }
+        // Calls that nobody will run any more: run here, at the thread's exit.
+        for call in cold.calls.take(true) {
+            // SAFETY: taken out of the queue, so ours to run, once.
+            unsafe { ((*call).run)(call) };
+        }
+    }
+    // Wakers that still hold references find DONE and keep away.
+    let _ = this.word.finish(true, true);
+    // `finish` gave up the reference; put one back so that one path frees the cell.
+    // SAFETY: retained before finish, see thread_fiber: a thread's header starts with two references.
+    unsafe { release(header) };
+}
+
+/// The fiber that stands for this plain thread, made when first asked for. A new one each time if the
+/// thread is so far into its exit that thread-locals are gone.
+#[inline(never)]
+pub(crate) fn thread_fiber() -> FiberRef {
+    let make = || {
+        let name = std::thread::current().name().map(str::to_owned);
+        let new = NewFiber { name, ..NewFiber::default() };
+        ThreadCell::create(Kind::Thread, false, new, || ())
+    };
+    THREAD
+        .try_with(|cell| {
+            if cell.0.get().is_null() {
+                let header = make();
+                // SAFETY: just made. The second reference of the two that end_thread_fiber gives up.
+                unsafe { &*header }.word.retain();
+                cell.0.set(header);
+            }
+            // SAFETY: alive: the thread's own reference is given up in the destructor only.
+            unsafe { FiberRef::retain(cell.0.get()) }
+        })
+        // SAFETY: just made with one reference, which this takes over.
+        .unwrap_or_else(|_| unsafe { FiberRef::from_owned(make()) })
+}

@@ -1,0 +1,332 @@
+//! The machine: its parts, its worker threads, and the loop that each of them runs.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::fiber::header::Ending;
+use crate::fiber::word::Kind;
+use crate::machine::clock::Clock;
+use crate::machine::config::Config;
+use crate::machine::metrics::{Metrics, Sums};
+use crate::machine::shared::SharedQueue;
+use crate::machine::stop::FiberReport;
+use crate::machine::worker::{Own, Worker};
+use crate::os;
+use crate::stack::{SizeClass, StackPool};
+
+/// One scheduler instance.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub config: Config,
+    pub shared: SharedQueue,
+    pub workers: Box<[&'static Worker]>,
+    pub pool: StackPool,
+    /// The default stack's size class.
+    pub class: SizeClass,
+    pub clock: Clock,
+    /// Whether runners go from fiber to fiber by themselves (not where a driver wants every step).
+    pub chains: bool,
+    stopping: AtomicBool,
+    starving: AtomicBool,
+    /// The current request for reports; see `reports`.
+    pub asked: AtomicU64,
+    /// Floating machines: started fibers that have not ended, wherever they are.
+    pub floating_live: AtomicI64,
+    /// Floating machines: taken by whoever follows another worker's `Runner::fiber` (RUN-2).
+    pub roster: Mutex<()>,
+    /// With `max_fibers`: spawned fibers that have not ended.
+    pub population: AtomicU64,
+    pub gate: Mutex<Gate>,
+    pub gate_moved: Condvar,
+}
+
+/// How far the workers are, for those who start and stop them.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    pub entered: usize,
+    pub open: bool,
+    pub exited: usize,
+    /// What the current request for reports has brought, and from which workers.
+    pub reports: Vec<FiberReport>,
+    pub answered: Vec<usize>,
+}
+
+// SAFETY: the workers are Sync, everything else is or is under a lock.
+unsafe impl Send for Machine {}
+// SAFETY: as above.
+unsafe impl Sync for Machine {}
+
+impl Machine {
+    /// Makes the parts; no thread yet.
+    pub(crate) fn assemble(config: Config, clock: Clock, chains: bool) -> io::Result<Arc<Self>> {
+        let class = SizeClass::for_bytes(config.stack_bytes)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "stack size out of range"))?;
+        let pool = StackPool::new(config.pool())?;
+        let seed = config.seed.unwrap_or_else(|| os::clock::now_ns());
+        let workers: Box<[&'static Worker]> =
+            (0..config.workers).map(|i| Worker::take_record(i, seed.wrapping_add(i as u64))).collect();
+        let machine = Arc::new(Self {
+            shared: SharedQueue::new(config.workers),
+            workers,
+            pool,
+            class,
+            clock,
+            chains,
+            stopping: AtomicBool::new(false),
+            starving: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            floating_live: AtomicI64::new(0),
+            roster: Mutex::new(()),
+            population: AtomicU64::new(0),
+            gate: Mutex::default(),
+            gate_moved: Condvar::new(),
+            config,
+        });
+        for worker in &machine.workers {
+            worker.set_machine(&raw const *machine);
+        }
+        Ok(machine)
+    }
+
+    /// Starts the worker threads. No fiber runs before every worker has entered; if one cannot start, those
+    /// that did leave again and the error is returned.
+    pub(crate) fn start(self: &Arc<Self>) -> io::Result<Vec<std::thread::JoinHandle<()>>> {
+        let mut threads = Vec::with_capacity(self.workers.len());
+        let cpus = if self.config.pin_workers { os::thread::allowed_cpus() } else { Vec::new() };
+        for (index, worker) in self.workers.iter().copied().enumerate() {
+            let machine = Arc::clone(self);
+            let cpu = cpus.get(index % cpus.len().max(1)).copied();
+            let name = format!("{}-{index}", self.config.name);
+            let spawned = os::thread::spawn_named(name, move || {
+                if let Some(cpu) = cpu {
+                    // Pinning is a wish: a mask that changed meanwhile must not stop the machine.
+                    let _ = os::thread::pin_to(cpu);
+                }
+                machine.worker_thread(worker);
+            });
+            match spawned {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    self.stop();
+                    self.open_gate();
+                    for thread in threads {
+                        let _ = thread.join();
+                    }
+                    let text = format!(
+                        "could not start worker {index} of {} (option workers, FIBERS_WORKERS): {error}",
+                        self.workers.len()
+                    );
+                    return Err(io::Error::new(error.kind(), text));
+                }
+            }
+        }
+        let mut gate = self.gate.lock();
+        while gate.entered < self.workers.len() {
+            self.gate_moved.wait(&mut gate);
+        }
+        drop(gate);
+        self.open_gate();
+        Ok(threads)
+    }
+
+    fn open_gate(&self) {
+        self.gate.lock().open = true;
+        self.gate_moved.notify_all();
+    }
+
+    fn worker_thread(&self, worker: &'static Worker) {
+        let _altstack = os::signal::ensure_altstack();
+        // SAFETY: this thread alone is the worker; the caller holds the machine; fibers start here only.
+        let (me, before) = unsafe { Own::enter(worker) };
+        let mut gate = self.gate.lock();
+        gate.entered += 1;
+        self.gate_moved.notify_all();
+        while !gate.open {
+            self.gate_moved.wait(&mut gate);
+        }
+        drop(gate);
+        me.work_until(|| false);
+        Own::leave(before);
+        let mut gate = self.gate.lock();
+        gate.exited += 1;
+        self.gate_moved.notify_all();
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        if self.config.floating { Kind::Floating } else { Kind::Pinned }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        // Relaxed: a flag that stays up; whoever must not miss it looks under the shared lock.
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// True while fibers wait for a stack.
+    pub(crate) fn is_starving(&self) -> bool {
+        self.starving.load(Ordering::Relaxed)
+    }
+
+    /// Under the shared lock.
+    pub(crate) fn set_starving(&self, starving: bool) {
+        self.starving.store(starving, Ordering::Relaxed);
+    }
+
+    /// A fiber got its stack.
+    pub(crate) fn fiber_began(&self, me: Own) {
+        me.counters().started.add(1);
+        let live = &me.local().live;
+        live.set(live.get() + 1);
+        if self.config.floating {
+            self.floating_live.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A fiber ended on that worker.
+    pub(crate) fn fiber_over(&self, me: Own, ending: Ending, in_flight: bool, started: bool) {
+        if !started {
+            // Failed before it had a stack: never counted as started.
+            me.counters().started.add(1);
+            let live = &me.local().live;
+            live.set(live.get() + 1);
+            if self.config.floating {
+                self.floating_live.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let local = me.local();
+        me.counters().finished.add(1);
+        if ending == Ending::Panicked {
+            me.counters().panicked.add(1);
+        }
+        if in_flight {
+            local.in_flight.set(local.in_flight.get() + 1);
+        }
+        self.leave_population();
+        if self.config.floating {
+            if self.floating_live.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_stopping() {
+                // Nobody else has a reason to wake the others: they may go now.
+                self.notify_all();
+            }
+        } else {
+            local.live.set(local.live.get() - 1);
+        }
+    }
+
+    /// Counts a fiber in, if there is a limit.
+    pub(crate) fn enter_population(&self) -> io::Result<()> {
+        let Some(max) = self.config.fibers_max else { return Ok(()) };
+        let entered = self.population.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |population| {
+            (population < max).then_some(population + 1)
+        });
+        entered.map(drop).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!("{max} fibers are alive, the limit (option max_fibers, FIBERS_MAX_FIBERS)"),
+            )
+        })
+    }
+
+    pub(crate) fn leave_population(&self) {
+        if self.config.fibers_max.is_some() {
+            self.population.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        let mut sums = Sums::default();
+        for worker in &self.workers {
+            worker.counters.add_to(&mut sums);
+        }
+        let pool = self.pool.stats();
+        let pooled = pool.pooled_warm + pool.pooled_cold;
+        let shared = self.shared.lock();
+        Metrics {
+            workers: self.workers.len() as u64,
+            idle_workers: self.shared.idle.idle(),
+            spawned: sums.spawned + shared.spawned,
+            started: sums.started,
+            finished: sums.finished,
+            panicked: sums.panicked,
+            parked: sums.parks.saturating_sub(sums.unparks),
+            switches: sums.switches,
+            steals: sums.steals,
+            handoffs: sums.handoffs,
+            futex_wakes: sums.futex_wakes + shared.futex_wakes,
+            lock_acquisitions: shared.acquisitions,
+            inbox_sends: sums.inbox_sends,
+            stacks_in_use: pool.cut.saturating_sub(pooled),
+            stacks_pooled: pooled,
+            stacks_returned: pool.returned,
+        }
+    }
+
+    /// Waits until all workers have left. False if `deadline` came first.
+    pub(crate) fn wait_exited(&self, deadline: Option<Instant>) -> bool {
+        let mut gate = self.gate.lock();
+        while gate.exited < self.workers.len() {
+            match deadline {
+                None => self.gate_moved.wait(&mut gate),
+                Some(deadline) => {
+                    if self.gate_moved.wait_until(&mut gate, deadline).timed_out() {
+                        return gate.exited == self.workers.len();
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.give_record();
+        }
+    }
+}
+
+impl Own {
+    /// The life of a worker: runs until the machine stops, or until `done` (asked between two fibers).
+    pub(crate) fn work_until(self, mut done: impl FnMut() -> bool) {
+        let machine = self.machine();
+        let mut next = None;
+        while !done() {
+            if let Some(pick) = next.take().or_else(|| self.pick(true)) {
+                self.end_search();
+                self.run(pick);
+                continue;
+            }
+            if self.heed() {
+                break;
+            }
+            if let Some(pick) = self.pick(false) {
+                self.end_search();
+                self.run(pick);
+                continue;
+            }
+            self.feed_starved();
+            next = self.search();
+            if next.is_none() && !self.has_something() {
+                next = self.sleep();
+            }
+        }
+        self.end_search();
+        let _ = machine;
+    }
+
+    /// Something this worker can pick without searching.
+    fn has_something(self) -> bool {
+        let local = self.local();
+        self.worker().inbox.has_mail()
+            || local.ready.with(|ready| ready.mask()) != 0
+            || !local.cache.is_empty()
+            || !local.floats.is_empty()
+    }
+}

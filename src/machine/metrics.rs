@@ -1,0 +1,112 @@
+//! Counters: one set per worker, written by its owner only, added up when somebody asks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter with one writer: an increment is a load and a store, no read-modify-write.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    /// By the owner only; two writers would lose increments, nothing worse.
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        // Relaxed: a statistic.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One worker's counters.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters { $($(#[$doc])* pub $name: Count,)* }
+
+        impl Counters {
+            /// Adds these to the sums.
+            pub(crate) fn add_to(&self, sums: &mut Sums) {
+                $(sums.$name = sums.$name.wrapping_add(self.$name.get());)*
+            }
+
+            pub(crate) fn reset(&self) {
+                $(self.$name.reset();)*
+            }
+        }
+
+        /// Sums over workers.
+        #[derive(Debug, Default)]
+        pub(crate) struct Sums { $(pub $name: u64,)* }
+    };
+}
+
+counters! {
+    /// Fibers spawned by fibers here.
+    spawned,
+    /// Fibers that began to run here.
+    started,
+    /// Fibers that ended here.
+    finished,
+    /// Of those, by a panic.
+    panicked,
+    /// Times a fiber was switched out to wait.
+    parks,
+    /// Times a waiting fiber was made runnable here.
+    unparks,
+    /// Switches from the worker to a fiber.
+    switches,
+    /// Items taken from other workers' caches.
+    steals,
+    /// Times this worker was filled by hand-off.
+    handoffs,
+    /// Futex wake calls made here.
+    futex_wakes,
+    /// Wakes sent to other workers' inboxes.
+    inbox_sends,
+}
+
+/// What a machine has done so far and what it holds now; see [`Runtime::metrics`](crate::Runtime::metrics).
+///
+/// The numbers are read without stopping anybody, so they belong to slightly different moments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Worker threads.
+    pub workers: u64,
+    /// Workers that have nothing to do at this moment.
+    pub idle_workers: u64,
+    /// Fibers spawned.
+    pub spawned: u64,
+    /// Fibers that began to run.
+    pub started: u64,
+    /// Fibers that ended, in whatever way.
+    pub finished: u64,
+    /// Fibers that ended by a panic.
+    pub panicked: u64,
+    /// Fibers that wait at this moment.
+    pub parked: u64,
+    /// Switches from a worker to a fiber.
+    pub switches: u64,
+    /// Unstarted fibers taken from another worker's cache.
+    pub steals: u64,
+    /// Fibers put straight into an idle worker's slot.
+    pub handoffs: u64,
+    /// Futex wake system calls.
+    pub futex_wakes: u64,
+    /// Times the shared queue's lock was taken.
+    pub lock_acquisitions: u64,
+    /// Wakes sent to another worker's inbox.
+    pub inbox_sends: u64,
+    /// Stacks that a fiber, or a worker's own small store, holds.
+    pub stacks_in_use: u64,
+    /// Stacks that wait in the machine's pool.
+    pub stacks_pooled: u64,
+    /// Stacks whose memory was given back to the kernel, over the machine's life.
+    pub stacks_returned: u64,
+}

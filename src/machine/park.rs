@@ -1,0 +1,182 @@
+//! Park: how the running fiber, or a plain thread, waits.
+//!
+//! Whoever must not switch blocks its OS thread instead: a plain thread, code inside `on_worker_stack`, and
+//! a fiber that unwinds from a panic (std counts panics per thread, so another fiber that ran on this
+//! worker meanwhile would find `panicking()` true, and its locks would be poisoned for no reason).
+
+use std::sync::atomic::{Ordering, fence};
+use std::thread;
+
+use crate::fiber::current;
+use crate::fiber::header::{Header, State};
+use crate::fiber::reasons::Reasons;
+use crate::machine::idle::ASLEEP;
+use crate::machine::worker::{Outcome, Own};
+use crate::os::futex;
+
+const CANCEL: u16 = Reasons::CANCEL.0;
+
+/// Waits until a reason in `mask` has come, consumes and returns those that have. `CANCEL` is returned but
+/// not consumed.
+///
+/// Blocks the fiber; a plain thread, or a fiber that must not switch, blocks its OS thread.
+pub(crate) fn sleep(mask: u16) -> u16 {
+    let Some((me, header)) = running() else {
+        let thread = current::thread_fiber();
+        return block_thread(&thread, mask);
+    };
+    // SAFETY: the running fiber is alive.
+    let fiber = unsafe { &*header };
+    if must_block(me) {
+        return block_worker(me, fiber, mask);
+    }
+    if fiber.word.is_shared() {
+        return sleep_floating(me, fiber, mask);
+    }
+    if !fiber.absorbed.get() {
+        absorb(fiber);
+    }
+    let pending = fiber.reasons.get();
+    if pending & mask == 0 {
+        fiber.mask.set(mask);
+        fiber.state.set(State::Parked);
+        me.counters().parks.add(1);
+        switch_out(me, fiber, Outcome::Parked);
+    }
+    let accepted = fiber.reasons.get() & mask;
+    fiber.reasons.set(fiber.reasons.get() & !(accepted & !CANCEL));
+    accepted
+}
+
+/// The reasons that wait for the running fiber or thread, without consuming any.
+pub(crate) fn pending() -> u16 {
+    let Some((_, header)) = running() else {
+        return current::thread_fiber().word.pending();
+    };
+    // SAFETY: the running fiber is alive.
+    let fiber = unsafe { &*header };
+    if fiber.word.is_shared() {
+        return fiber.word.pending();
+    }
+    if fiber.word.has_unabsorbed() {
+        absorb(fiber);
+    }
+    fiber.reasons.get()
+}
+
+/// Lets others run first. Fibers of the same priority run in turn. On a plain thread, or where the fiber
+/// must not switch, this is `std::thread::yield_now`.
+pub(crate) fn yield_now() {
+    match running() {
+        Some((me, header)) if !must_block(me) => {
+            // SAFETY: the running fiber is alive.
+            switch_out(me, unsafe { &*header }, Outcome::Yielded);
+        }
+        _ => thread::yield_now(),
+    }
+}
+
+/// The running fiber and its worker, if the caller is a fiber.
+#[inline]
+pub(crate) fn running() -> Option<(Own, *const Header)> {
+    let me = Own::current()?;
+    let header = me.local().current.get();
+    if header.is_null() { None } else { Some((me, header)) }
+}
+
+/// True if the running fiber must not switch now.
+#[inline]
+pub(crate) fn must_block(me: Own) -> bool {
+    me.local().no_switch.get() != 0 || thread::panicking()
+}
+
+/// From now on wakes come through the inbox (WORD-2); those that came earlier are taken over.
+#[cold]
+fn absorb(fiber: &Header) {
+    fiber.absorbed.set(true);
+    fiber.reasons.set(fiber.reasons.get() | fiber.word.absorb());
+}
+
+#[inline]
+fn switch_out(me: Own, fiber: &Header, outcome: Outcome) {
+    me.local().outcome.set(outcome);
+    // SAFETY: a running fiber has a runner, and we are on its stack.
+    unsafe { (*fiber.runner.get()).suspend() };
+}
+
+fn sleep_floating(me: Own, fiber: &Header, mask: u16) -> u16 {
+    loop {
+        let accepted = take_shared(fiber, mask);
+        if accepted != 0 {
+            return accepted;
+        }
+        // Parked by the worker, after the registers were saved (WORD-3).
+        fiber.mask.set(mask);
+        me.counters().parks.add(1);
+        switch_out(me, fiber, Outcome::Parking);
+        // `me` may be another worker's token from here on (WORKER-2): the loop uses it for a count only,
+        // which the next round would book to the wrong worker, so leave by a fresh call.
+        let accepted = take_shared(fiber, mask);
+        if accepted != 0 {
+            return accepted;
+        }
+        return sleep(mask);
+    }
+}
+
+fn take_shared(fiber: &Header, mask: u16) -> u16 {
+    let sticky = fiber.word.pending() & mask & CANCEL;
+    fiber.word.try_take(mask & !CANCEL) | sticky
+}
+
+/// A plain thread waits.
+fn block_thread(fiber: &Header, mask: u16) -> u16 {
+    loop {
+        let accepted = take_shared(fiber, mask);
+        if accepted != 0 {
+            return accepted;
+        }
+        // Relaxed: published by commit_park.
+        fiber.futex.store(0, Ordering::Relaxed);
+        if !fiber.word.commit_park(mask) {
+            continue;
+        }
+        // The one waker that takes PARKED out stores 1 as its last touch, so this loop must see that 1
+        // before the header may go. Acquire: pairs with its Release.
+        while fiber.futex.load(Ordering::Acquire) == 0 {
+            let _ = futex::wait(&fiber.futex, 0, None);
+        }
+    }
+}
+
+/// A fiber that must not switch waits: its worker runs nothing else meanwhile.
+#[cold]
+fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
+    // What lies in our cache cannot be run by us now, and one of them may be what we wait for.
+    me.offer_cache();
+    if fiber.word.is_shared() {
+        fiber.word.begin_blocking();
+        let accepted = block_thread(fiber, mask);
+        fiber.word.end_blocking();
+        return accepted;
+    }
+    if !fiber.absorbed.get() {
+        absorb(fiber);
+    }
+    loop {
+        me.drain_inbox();
+        let accepted = fiber.reasons.get() & mask;
+        if accepted != 0 {
+            fiber.reasons.set(fiber.reasons.get() & !(accepted & !CANCEL));
+            return accepted;
+        }
+        // Asleep without being registered as idle: only mail wakes us (IDLE-1 holds for mail alone).
+        let worker = me.worker();
+        worker.sleep.lie_down();
+        fence(Ordering::SeqCst);
+        if !worker.inbox.has_mail() {
+            let _ = futex::wait(worker.sleep.futex(), ASLEEP, None);
+        }
+        worker.sleep.rise();
+    }
+}

@@ -1,0 +1,165 @@
+//! Pick: which fiber a worker runs next, out of what it can reach without searching.
+//!
+//! The highest priority that has anything runs first; inside it, started fibers at home come before
+//! unstarted ones, the worker's own cache (newest first) before the shared list (oldest first).
+//! Every `fairness`-th pick is a *fair* one: it goes round the priorities and, inside one, round the three
+//! sources, and takes the oldest there. So whatever is runnable is picked within
+//! `fairness * PRIORITIES * SOURCES` picks of its being the oldest of its source.
+
+use std::sync::atomic::Ordering;
+
+use crossbeam_deque::Steal;
+
+use crate::fiber::cell::FiberCell;
+use crate::fiber::header::{Header, NewFiber};
+use crate::fiber::priority::Priority;
+use crate::machine::item::{Item, Work};
+use crate::machine::shared::{CONTROL, LISTS};
+use crate::machine::worker::{Own, Pick};
+use crate::queue::lists::PRIORITIES;
+
+const NORMAL: u32 = 1 << Priority::NORMAL.level();
+const SOURCES: u32 = 3;
+
+impl Own {
+    /// The next fiber, or `None` if there is nothing, or (if `heed`) if a control bit wants attention first.
+    #[inline]
+    pub(crate) fn pick(self, heed: bool) -> Option<Pick> {
+        let local = self.local();
+        let worker = self.worker();
+        if worker.inbox.has_mail() {
+            self.drain_inbox();
+        }
+        let tick = local.tick.get().wrapping_add(1);
+        local.tick.set(tick);
+        // Relaxed: thieves compare two looks at it, nothing is published.
+        worker.looks.store(tick, Ordering::Relaxed);
+        let mut shared = self.machine().shared.mask();
+        if heed && shared & CONTROL != 0 {
+            return None;
+        }
+        shared &= LISTS;
+        if tick.wrapping_sub(local.next_fair.get()) as i32 >= 0 {
+            local.next_fair.set(tick.wrapping_add(self.machine().config.fairness));
+            if let Some(pick) = self.pick_fair() {
+                return Some(pick);
+            }
+        }
+        let ready = local.ready.with(|ready| ready.mask());
+        // The common case: nothing anywhere is above what is ready at home.
+        if ready > NORMAL - 1 && shared <= ready {
+            return self.pop_ready(top(ready));
+        }
+        self.pick_slow(ready, shared)
+    }
+
+    fn pick_slow(self, ready: u32, mut shared: u32) -> Option<Pick> {
+        let local = self.local();
+        let mut own = if local.cache.is_empty() && local.floats.is_empty() { 0 } else { NORMAL };
+        loop {
+            let all = ready | own | shared;
+            if all == 0 {
+                return None;
+            }
+            let class = top(all);
+            let bit = 1 << class;
+            if ready & bit != 0 {
+                return self.pop_ready(class);
+            }
+            if own & bit != 0 {
+                if let Some(item) = local.floats.pop() {
+                    return Some(started(item));
+                }
+                if let Some(item) = local.cache.pop() {
+                    return Some(self.fresh(item));
+                }
+                own = 0;
+            }
+            if shared & bit != 0 {
+                if let Some(header) = self.machine().shared.lock().lists.pop_front(class) {
+                    return Some(from_list(header));
+                }
+                shared &= !bit;
+            }
+        }
+    }
+
+    #[inline]
+    fn pop_ready(self, class: usize) -> Option<Pick> {
+        // Unstarted here: spawned by spawn_local.
+        self.local().ready.with(|ready| ready.pop_front(class)).map(|header| from_list(header))
+    }
+
+    /// The fair pick: the oldest of the next class in turn. See the head of the file.
+    #[cold]
+    fn pick_fair(self) -> Option<Pick> {
+        let local = self.local();
+        let own = if local.cache.is_empty() && local.floats.is_empty() { 0 } else { NORMAL };
+        let shared = self.machine().shared.mask() & LISTS;
+        let all = local.ready.with(|ready| ready.mask()) | own | shared;
+        if all == 0 {
+            return None;
+        }
+        // The first non-empty class at or above the cursor, else the first of all.
+        let cursor = local.fair_class.get();
+        let above = all & !((1 << cursor) - 1);
+        let class = if above != 0 { above } else { all }.trailing_zeros();
+        local.fair_class.set((class + 1) % PRIORITIES as u32);
+        let source = local.fair_source.get();
+        local.fair_source.set((source + 1) % SOURCES);
+        (0..SOURCES).find_map(|step| match (source + step) % SOURCES {
+            0 => self.pop_ready(class as usize),
+            1 if 1 << class == NORMAL => self.oldest_of_cache(),
+            2 => self.machine().shared.lock().lists.pop_front(class as usize).map(|header| from_list(header)),
+            _ => None,
+        })
+    }
+
+    fn oldest_of_cache(self) -> Option<Pick> {
+        if let Some(item) = self.local().floats.pop() {
+            return Some(started(item));
+        }
+        loop {
+            match self.worker().cache.steal() {
+                Steal::Success(item) => return Some(self.fresh(item)),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    /// An unstarted item as a pick: a job is given a fiber of its own.
+    pub(crate) fn fresh(self, item: Item) -> Pick {
+        match item.work() {
+            Work::Fiber(header) => from_list(header),
+            Work::Job(job) => {
+                let job = job as usize;
+                let new = NewFiber { class: self.machine().class.index() as u8, ..NewFiber::default() };
+                let header = FiberCell::create(self.machine().kind(), false, new, move || {
+                    let job = job as *const crate::machine::item::Job;
+                    // SAFETY: taken out of a cache, so ours to run, once; the owner's frame waits for it.
+                    unsafe { ((*job).run)(job) }
+                });
+                self.counters().spawned.add(1);
+                Pick::Fresh(header)
+            }
+        }
+    }
+}
+
+fn top(mask: u32) -> usize {
+    (31 - mask.leading_zeros()) as usize
+}
+
+pub(crate) fn started(item: Item) -> Pick {
+    match item.work() {
+        Work::Fiber(header) => Pick::Started(header),
+        Work::Job(_) => unreachable!("jobs are not started"),
+    }
+}
+
+/// Shared lists hold unstarted fibers, and started ones of floating machines.
+pub(crate) fn from_list(header: *const Header) -> Pick {
+    // SAFETY: taken out of a queue, so alive and ours.
+    if unsafe { &*header }.runner.get().is_null() { Pick::Fresh(header) } else { Pick::Started(header) }
+}

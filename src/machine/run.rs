@@ -1,0 +1,274 @@
+//! Run: a worker switches to a fiber, and what happens when it comes back or ends.
+
+use std::sync::atomic::Ordering;
+
+use crate::fiber::cell::AbortOnUnwind;
+use crate::fiber::header::{Ending, Header, State};
+use crate::fiber::reasons::Reasons;
+use crate::fiber::runner::Runner;
+use crate::fiber::word::Finished;
+use crate::machine::starve::FAILED;
+use crate::machine::wake::wake;
+use crate::machine::worker::{Outcome, Own, Pick};
+use crate::stack::SizeClass;
+
+/// Hot stacks that a worker keeps to itself, per size class; beyond this half go to the machine's pool.
+const MAGAZINE_MAX: usize = 64;
+/// How many it takes at a time when it has none.
+const MAGAZINE_REFILL: usize = 16;
+
+impl Own {
+    /// Runs what was picked, and what its runner picked after it, until there is something to decide.
+    pub(crate) fn run(self, pick: Pick) {
+        let local = self.local();
+        let mut next = Some(pick);
+        while let Some(pick) = next {
+            let (header, runner) = match pick {
+                Pick::Started(header) => {
+                    // SAFETY: picked, so alive and ours.
+                    (header, unsafe { &*header }.runner.get())
+                }
+                Pick::Fresh(header) => match self.take_runner(header) {
+                    Some(runner) => {
+                        self.begin(header, runner);
+                        (header, runner)
+                    }
+                    None => {
+                        next = local.picked.take();
+                        continue;
+                    }
+                },
+            };
+            // SAFETY: as above.
+            let fiber = unsafe { &*header };
+            fiber.state.set(State::Running);
+            // A pinned fiber's home is this worker already; a floating one's changes here.
+            fiber.home.store(self.worker().as_home().cast_mut(), Ordering::Relaxed);
+            local.current.set(header);
+            self.counters().switches.add(1);
+            // SAFETY: RUN-3: the fiber is ready and ours, its runner suspended.
+            unsafe { (*runner).resume() };
+            self.after_switch();
+            next = local.picked.take();
+        }
+    }
+
+    /// Back on the worker's stack.
+    #[inline]
+    fn after_switch(self) {
+        let local = self.local();
+        // Not always the fiber that was resumed: a runner goes on to other fibers.
+        let header = local.current.replace(std::ptr::null());
+        match local.outcome.get() {
+            Outcome::Yielded => self.make_ready(header),
+            Outcome::Parked => {}
+            Outcome::Idle => {
+                // Only now: the runner was still on its stack when it suspended.
+                // SAFETY: just suspended without a fiber; ours.
+                self.give_runner(unsafe { &*local.idle_runner.get() });
+            }
+            Outcome::Parking => {
+                // SAFETY: switched out and not yet parked: still ours.
+                let fiber = unsafe { &*header };
+                // If it parks, somebody may resume or even free it from here on: last touch.
+                if !fiber.word.commit_park(fiber.mask.get()) {
+                    self.counters().unparks.add(1);
+                    self.make_ready(header);
+                }
+            }
+        }
+    }
+
+    /// Takes a stack for a fiber that starts. Without one the fiber is put aside, or fails.
+    fn take_runner(self, header: *const Header) -> Option<*const Runner> {
+        // SAFETY: picked, so alive and ours.
+        let class = SizeClass::from_index(unsafe { &*header }.class);
+        let taken = self.local().stacks.with(|stacks| {
+            let magazine = &mut stacks[class.index()];
+            if magazine.is_empty() {
+                self.machine().pool.take(class, magazine, MAGAZINE_REFILL)?;
+            }
+            Ok(magazine.pop())
+        });
+        match taken {
+            // SAFETY: from the magazine, so ours and without a fiber.
+            Ok(Some(stack)) => Some(unsafe { Runner::on(stack, class, runner_body) }),
+            Ok(None) => None,
+            Err(error) => {
+                self.starve(header, &error);
+                None
+            }
+        }
+    }
+
+    fn give_runner(self, runner: &Runner) {
+        let class = runner.class();
+        self.local().stacks.with(|stacks| {
+            let magazine = &mut stacks[class.index()];
+            magazine.push(runner.stack());
+            if magazine.len() > MAGAZINE_MAX {
+                self.machine().pool.give(class, magazine, MAGAZINE_MAX / 2);
+            }
+        });
+        if self.machine().is_starving() {
+            self.stop_starving();
+        }
+    }
+
+    /// A fiber's first moment: it gets its home and its stack.
+    fn begin(self, header: *const Header, runner: *const Runner) {
+        // SAFETY: picked, so alive and ours.
+        let fiber = unsafe { &*header };
+        fiber.runner.set(runner);
+        // SAFETY: the runner is ours and carries no fiber.
+        let runner = unsafe { &*runner };
+        // Relaxed: published by the store that follows.
+        runner.home.store(self.worker().as_home().cast_mut(), Ordering::Relaxed);
+        // Release: pairs with Acquire in Runner::fiber.
+        runner.fiber.store(header.cast_mut(), Ordering::Release);
+        self.machine().fiber_began(self);
+    }
+
+    /// The next fiber for a runner whose fiber has just ended, if it can start it by a plain call.
+    fn next_fresh(self, runner: &Runner) -> Option<*const Header> {
+        if !self.machine().chains {
+            return None;
+        }
+        let pick = self.pick(true)?;
+        match pick {
+            // SAFETY: picked, so alive and ours.
+            Pick::Fresh(header) if unsafe { &*header }.class as usize == runner.class().index() => {
+                Some(header)
+            }
+            _ => {
+                self.local().picked.set(Some(pick));
+                None
+            }
+        }
+    }
+}
+
+/// What every runner does: see `fiber/runner.rs`.
+fn runner_body(runner: &Runner) {
+    // Never disarmed: the loop does not end.
+    let _bomb = AbortOnUnwind("a panic left the scheduler's own code on a fiber stack");
+    loop {
+        let Some(me) = Own::current() else { std::process::abort() };
+        let ending = run_closure(me, me.local().current.get());
+        end(runner, ending);
+        // Read again: a floating fiber may have ended on another worker than it began.
+        let Some(me) = Own::current() else { std::process::abort() };
+        if let Some(header) = me.next_fresh(runner) {
+            me.begin(header, runner);
+            // SAFETY: picked, so alive and ours.
+            let fiber = unsafe { &*header };
+            fiber.state.set(State::Running);
+            fiber.home.store(me.worker().as_home().cast_mut(), Ordering::Relaxed);
+            me.local().current.set(header);
+            continue;
+        }
+        me.local().current.set(std::ptr::null());
+        me.local().idle_runner.set(runner);
+        me.local().outcome.set(Outcome::Idle);
+        // SAFETY: on this runner's stack.
+        unsafe { runner.suspend() };
+    }
+}
+
+fn run_closure(me: Own, header: *const Header) -> Ending {
+    // SAFETY: the running fiber is alive.
+    let fiber = unsafe { &*header };
+    let cancelled = me.machine().is_stopping()
+        || (fiber.word.has_unabsorbed() || fiber.reasons.get() != 0)
+            && crate::machine::park::pending() & Reasons::CANCEL.0 != 0;
+    // SAFETY: once, as the fiber starts once; its closure is there.
+    unsafe { (fiber.vtable.run)(header, cancelled) }
+}
+
+/// The end of a fiber that never started: it has failed, and has no runner.
+pub(crate) fn end_unstarted(me: Own, header: *const Header) {
+    finish(me, header, None, FAILED);
+}
+
+/// The end of a fiber, on its own stack, as the running fiber until the last step.
+fn end(runner: &Runner, ending: Ending) {
+    let Some(me) = Own::current() else { std::process::abort() };
+    let header = me.local().current.get();
+    // SAFETY: alive until `finish` gives up the scheduler's reference.
+    drop_locals(unsafe { &*header });
+    let Some(me) = Own::current() else { std::process::abort() };
+    finish(me, header, Some(runner), ending);
+}
+
+/// Publishes the result, runs the last calls, tells joiner and scope, frees the cell.
+fn finish(me: Own, header: *const Header, runner: Option<&Runner>, ending: Ending) {
+    // SAFETY: alive until the word's `finish` gives up the scheduler's reference.
+    let fiber = unsafe { &*header };
+    let floating = fiber.word.is_shared();
+    let on_stack = |fiber: *mut Header| {
+        let Some(runner) = runner else { return };
+        // RUN-2, floating: whoever looks holds the roster.
+        let Some(me) = Own::current() else { std::process::abort() };
+        let roster = floating.then(|| me.machine().roster.lock());
+        runner.fiber.store(fiber, Ordering::Release);
+        drop(roster);
+    };
+    let _ = me;
+    let scope = fiber.scope.get();
+    let vtable = fiber.vtable;
+    let mut calls_closed = false;
+    let mut result_dropped = false;
+    let mut unseen_panic = false;
+    let (joiner, last, in_flight) = loop {
+        // RUN-2: cleared before the reference goes, and set again where user code still runs.
+        on_stack(std::ptr::null_mut());
+        fiber.state.set(State::Over);
+        let finished = fiber.word.finish(calls_closed, result_dropped);
+        if let Finished::Done { joiner, last, in_flight } = finished {
+            break (joiner, last, in_flight);
+        }
+        fiber.state.set(State::Running);
+        on_stack(header.cast_mut());
+        if finished == Finished::CallsPending {
+            if let Some(cold) = fiber.cold() {
+                for call in cold.calls.take(true) {
+                    // SAFETY: taken out of the queue, so ours to run, once.
+                    unsafe { ((*call).run)(call) };
+                }
+            }
+            calls_closed = true;
+        } else {
+            // SAFETY: no handle is left, so the result is ours to drop (WORD-5).
+            unseen_panic = unsafe { (vtable.drop_result)(header) };
+            result_dropped = true;
+        }
+    };
+    // From here on the fiber is over: nothing below switches.
+    let Some(me) = Own::current() else { std::process::abort() };
+    me.local().current.set(std::ptr::null());
+    if joiner {
+        // SAFETY: the joiner keeps both alive until its QUEUE has come (WORD-4).
+        unsafe { wake(fiber.joiner.get(), Reasons::QUEUE.0) };
+    } else if last {
+        // SAFETY: the last reference was ours.
+        unsafe { (vtable.free)(header) };
+    }
+    me.machine().fiber_over(me, ending, in_flight, runner.is_some());
+    if !scope.is_null() {
+        // SAFETY: the scope's frame waits for this very call, which is the last touch (SCOPE-1).
+        if let Some(owner) = unsafe { (*scope).done(unseen_panic) } {
+            // SAFETY: the owner waits for exactly this wake.
+            unsafe { wake(owner, Reasons::QUEUE.0) };
+        }
+    }
+}
+
+fn drop_locals(fiber: &Header) {
+    let Some(cold) = fiber.cold() else { return };
+    let bomb = AbortOnUnwind("a fiber-local value panicked in its destructor");
+    // SAFETY: the fiber's own thread of execution; the borrow ends before the value is dropped.
+    while let Some(value) = unsafe { (*cold.locals.get()).take_newest() } {
+        drop(value);
+    }
+    std::mem::forget(bomb);
+}

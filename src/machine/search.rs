@@ -1,0 +1,180 @@
+//! Search: a worker that ran dry looks into the other workers' caches, for a while.
+//!
+//! At most one worker searches at a time (on large machines: half of the workers). Thieves take the oldest
+//! item; many at once from a long cache, so that a flood of spawns costs few visits; one from a short one,
+//! so that a fork-join tree is cut at its largest branch.
+//! A lone item is left alone until its owner has not looked for `LONE_NS`: the owner of a fresh fiber is
+//! about to run it, and taking it from under him costs both more than it brings.
+
+use std::sync::atomic::{Ordering, fence};
+
+use crossbeam_deque::{Steal, Stealer};
+
+use crate::machine::item::Item;
+use crate::machine::pick::started;
+use crate::machine::worker::{Own, Pick, Worker};
+
+/// How long a lone item's owner must not have looked.
+const LONE_NS: u64 = 3_000;
+/// A cache as long as this loses half of it (32 at the most) to a thief at a time.
+const BATCH_MIN: usize = 128;
+
+/// What a worker remembers of a neighbour with a lone item.
+#[derive(Clone, Copy, Debug)]
+struct Lone {
+    worker: usize,
+    looks: u32,
+    since_ns: u64,
+}
+
+impl Own {
+    /// Looks for work elsewhere. `None`: nothing found, or something came to this worker itself.
+    pub(crate) fn search(self) -> Option<Pick> {
+        let machine = self.machine();
+        let local = self.local();
+        if !local.searching.get() {
+            let searchers_max = (machine.workers.len() as u64 / 2).max(1);
+            if machine.workers.len() > 1 && !machine.shared.idle.try_search(searchers_max) {
+                return None;
+            }
+            local.searching.set(machine.workers.len() > 1);
+        }
+        let spin_ns = machine.config.spin_ns;
+        let begin_ns = machine.clock.now_ns();
+        let mut lone = None;
+        loop {
+            let now_ns = machine.clock.now_ns();
+            if let Some(pick) = self.steal_once(&mut lone, now_ns) {
+                self.end_search();
+                return Some(pick);
+            }
+            if self.has_own_news() {
+                self.end_search();
+                return None;
+            }
+            // A lone item in sight is worth waiting for until it is old enough, whatever the spin.
+            let until_ns = if lone.is_some() { spin_ns.max(2 * LONE_NS) } else { spin_ns };
+            if now_ns - begin_ns >= until_ns || machine.shared.mask() & crate::machine::shared::CONTROL != 0 {
+                // Still a searcher: `sleep` gives it up together with going idle (IDLE-2).
+                return None;
+            }
+            for _ in 0..32 {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    /// Mail, or something in the shared lists.
+    fn has_own_news(self) -> bool {
+        self.worker().inbox.has_mail() || self.machine().shared.mask() & crate::machine::shared::LISTS != 0
+    }
+
+    /// No longer a searcher, because there is work: the last one tells the next.
+    pub(crate) fn end_search(self) {
+        if self.local().searching.replace(false) && self.machine().shared.idle.found() {
+            let machine = self.machine();
+            // `found`, fence, look: the sentinel that leaves does the opposite (SHARED-3).
+            fence(Ordering::SeqCst);
+            let more = machine.workers.iter().any(|worker| worker.has_spare());
+            if more || !machine.shared.is_watched() {
+                machine.notify_one();
+            }
+        }
+    }
+
+    /// One round over the other workers, from a random one on.
+    fn steal_once(self, lone: &mut Option<Lone>, now_ns: u64) -> Option<Pick> {
+        let workers = &self.machine().workers;
+        let start = self.local().rng.below(workers.len());
+        for step in 0..workers.len() {
+            let victim = workers[(start + step) % workers.len()];
+            if std::ptr::eq(victim, self.worker()) {
+                continue;
+            }
+            if victim.has_spare() {
+                if let Some(pick) = self.rob(victim) {
+                    return Some(pick);
+                }
+            } else if !(victim.cache.is_empty() && victim.floats.is_empty()) {
+                let looks = victim.looks.load(Ordering::Relaxed);
+                match *lone {
+                    Some(seen) if seen.worker == victim.index() && seen.looks == looks => {
+                        if now_ns - seen.since_ns >= LONE_NS
+                            && let Some(pick) = self.rob(victim)
+                        {
+                            return Some(pick);
+                        }
+                    }
+                    _ => *lone = Some(Lone { worker: victim.index(), looks, since_ns: now_ns }),
+                }
+            }
+        }
+        None
+    }
+
+    fn rob(self, victim: &Worker) -> Option<Pick> {
+        if let Some(item) = take_one(&victim.floats) {
+            self.counters().steals.add(1);
+            return Some(started(item));
+        }
+        let item = if victim.cache.len() >= BATCH_MIN && self.machine().chains {
+            loop {
+                match victim.cache.steal_batch_and_pop(&self.local().cache) {
+                    Steal::Success(item) => break Some(item),
+                    Steal::Empty => break None,
+                    Steal::Retry => {}
+                }
+            }
+        } else {
+            take_one(&victim.cache)
+        };
+        item.map(|item| {
+            self.counters().steals.add(1);
+            self.fresh(item)
+        })
+    }
+
+    /// For a worker about to sleep: true if some cache holds what it would have to take (IDLE-1, step 4).
+    pub(crate) fn sees_spare(self) -> bool {
+        self.machine()
+            .workers
+            .iter()
+            .any(|worker| !std::ptr::eq(*worker, self.worker()) && worker.has_spare())
+    }
+
+    /// For the sentinel: a lone item whose owner has not looked since `before`, and the looks of now.
+    pub(crate) fn sees_stale(self, before: &mut Vec<u32>) -> bool {
+        let workers = &self.machine().workers;
+        let first = before.len() != workers.len();
+        before.resize(workers.len(), 0);
+        let mut stale = false;
+        for (worker, seen) in workers.iter().zip(before.iter_mut()) {
+            let looks = worker.looks.load(Ordering::Relaxed);
+            let holds = !(worker.cache.is_empty() && worker.floats.is_empty());
+            if holds && !first && *seen == looks && !std::ptr::eq(*worker, self.worker()) {
+                stale = true;
+            }
+            *seen = looks;
+        }
+        stale
+    }
+
+    /// Takes from a worker that does not look at its cache: the sentinel's right.
+    pub(crate) fn rob_any(self) -> Option<Pick> {
+        let workers = &self.machine().workers;
+        workers
+            .iter()
+            .filter(|worker| !std::ptr::eq(**worker, self.worker()))
+            .find_map(|worker| self.rob(worker))
+    }
+}
+
+fn take_one(queue: &Stealer<Item>) -> Option<Item> {
+    loop {
+        match queue.steal() {
+            Steal::Success(item) => return Some(item),
+            Steal::Empty => return None,
+            Steal::Retry => {}
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Sleep: a worker with nothing to do goes idle, and comes back. The steps (1) to (5) are those of `idle.rs`.
+//!
+//! In real machines the futex blocks the thread. In the deterministic mode `lie_down` and `rise` are called
+//! by the driver, and a worker that is down is simply not stepped until somebody has notified it.
+
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use crate::machine::idle::ASLEEP;
+use crate::machine::pick::from_list;
+use crate::machine::worker::{Own, Pick};
+use crate::os::futex;
+
+/// The sentinel's first nap; each further one is twice as long.
+const NAP_FIRST: Duration = Duration::from_micros(50);
+const NAP_LAST: Duration = Duration::from_millis(1);
+/// How long between two rounds of giving stacks back to the kernel.
+const DECAY: Duration = Duration::from_millis(50);
+
+/// How a worker may sleep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Down {
+    /// There is something to do after all.
+    Up,
+    /// Until notified.
+    Until,
+    /// Until notified, but as the sentinel (SHARED-3).
+    Sentinel,
+}
+
+impl Own {
+    /// Sleeps until there may be something to do; returns work that was handed over.
+    pub(crate) fn sleep(self) -> Option<Pick> {
+        let mut down = self.lie_down();
+        let mut nap = NAP_FIRST;
+        let mut seen = Vec::new();
+        let word = &self.worker().sleep;
+        let machine = self.machine();
+        while down != Down::Up && !word.is_notified() {
+            let more_stacks = machine.pool.maintain(machine.clock.now_ns());
+            let timeout = match down {
+                Down::Sentinel => Some(nap),
+                _ if more_stacks => Some(DECAY),
+                _ => None,
+            };
+            let _ = futex::wait(word.futex(), ASLEEP, timeout);
+            if down == Down::Sentinel && !word.is_notified() {
+                if self.sees_stale(&mut seen) {
+                    return self.rise().or_else(|| self.rob_any());
+                }
+                nap = (nap * 2).min(NAP_LAST);
+                down = self.stand_down();
+            }
+        }
+        self.rise()
+    }
+
+    /// Steps (1) to (4).
+    pub(crate) fn lie_down(self) -> Down {
+        let worker = self.worker();
+        let local = self.local();
+        let machine = self.machine();
+        worker.sleep.lie_down();
+        let mut shared = machine.shared.lock();
+        let news = shared.lists.mask() != 0 || !self.has_heeded(&shared) || self.may_feed(&shared);
+        if news {
+            drop(shared);
+            return Down::Up;
+        }
+        shared.idle.push(worker);
+        machine.shared.idle.retire(local.searching.replace(false));
+        let all_idle = shared.idle.len() == machine.workers.len();
+        let down = if all_idle {
+            // A sentinel that naps will notice, and stand down.
+            Down::Until
+        } else if shared.sentinel().is_none() && machine.workers.len() > 1 {
+            shared.set_sentinel(Some(self.index()));
+            Down::Sentinel
+        } else {
+            Down::Until
+        };
+        drop(shared);
+        // Step (3); pairs with the fence of whoever brings work.
+        fence(Ordering::SeqCst);
+        // Step (4).
+        if worker.inbox.has_mail() || self.sees_spare() { Down::Up } else { down }
+    }
+
+    /// Up again: leaves the idle list if nobody has taken us off it, and empties the slot.
+    pub(crate) fn rise(self) -> Option<Pick> {
+        let worker = self.worker();
+        let local = self.local();
+        let machine = self.machine();
+        let mut shared = machine.shared.lock();
+        shared.remove_idle(worker);
+        let was_sentinel = shared.sentinel() == Some(self.index());
+        if was_sentinel {
+            shared.set_sentinel(None);
+        }
+        let unwatched = shared.sentinel().is_none() && !shared.idle.is_empty();
+        let handed = worker.slot.replace(std::ptr::null());
+        // The claim that came with the wake, if one did.
+        let woken_to_search = worker.woken_to_search.replace(false);
+        drop(shared);
+        // SHARED-3: without a sentinel our own lone pushes must wake somebody.
+        local.lone_notify.set(unwatched);
+        worker.sleep.rise();
+        if woken_to_search {
+            local.searching.set(true);
+        }
+        if was_sentinel && unwatched {
+            // Others run whose flag is down: somebody must watch in our place.
+            machine.notify_one();
+        }
+        if handed.is_null() {
+            return None;
+        }
+        self.counters().handoffs.add(1);
+        Some(from_list(handed))
+    }
+
+    /// The sentinel looks whether it is still needed: not while everybody sleeps.
+    fn stand_down(self) -> Down {
+        let mut shared = self.machine().shared.lock();
+        if shared.idle.len() == self.machine().workers.len() {
+            shared.set_sentinel(None);
+            return Down::Until;
+        }
+        Down::Sentinel
+    }
+}

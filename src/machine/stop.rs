@@ -1,0 +1,224 @@
+//! Stop: how a machine ends, and how a worker answers those who ask what its fibers do.
+//!
+//! Order of a stop: (1) the flag: no new fibers; (2) the control bit, and every idle worker is woken;
+//! (3) each worker cancels the started fibers at home (the sweep) and runs what is queued: unstarted fibers
+//! only drop their closures; (4) a worker leaves when none of its fibers is left, no message is on its way
+//! and every queue it can reach is empty; (5) the last Arc frees the machine and unmaps its stacks.
+//!
+//! STOP-1: after (1) nobody queues a new fiber from outside (checked under the shared lock), and a worker
+//! queues none either (it reads its own flag), so (3) is finite.
+//! STOP-2: whoever queues something queued it while its own worker was alive, and that worker looks at the
+//! shared lists before it leaves; so nothing is left behind.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::fiber::header::{Header, State};
+use crate::fiber::reasons::Reasons;
+use crate::fiber::runner::Runner;
+use crate::machine::core::Machine;
+use crate::machine::shared::{ASK, CONTROL, STOP, Shared};
+use crate::machine::wake::wake;
+use crate::machine::worker::Own;
+
+/// How many fibers a worker lists at the most.
+const REPORT_MAX: usize = 1000;
+
+/// One fiber, as a report shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct FiberReport {
+    /// The fiber's number.
+    pub id: u64,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// `running`, `ready` or `parked`.
+    pub state: &'static str,
+    /// What it waits for, if it is parked.
+    pub waits_for: Reasons,
+    /// The worker that is its home.
+    pub worker: usize,
+}
+
+impl std::fmt::Display for FiberReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.name.as_deref().unwrap_or("<unnamed>");
+        write!(f, "fiber '{name}' (id {}) on worker {}: {}", self.id, self.worker, self.state)?;
+        if !self.waits_for.is_empty() {
+            write!(f, ", waits for {:?}", self.waits_for)?;
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    /// Steps (1) and (2).
+    pub(crate) fn stop(&self) {
+        self.set_stopping();
+        let mut shared = self.shared.lock();
+        shared.control |= STOP;
+        drop(shared);
+        self.notify_all();
+    }
+
+    /// Asks every worker what its fibers do; those that do not come back to their scheduler in time are
+    /// named by number in the second list.
+    pub(crate) fn reports(&self, patience: Duration) -> (Vec<FiberReport>, Vec<usize>) {
+        let deadline = Instant::now() + patience;
+        let mut gate = self.gate.lock();
+        let asked = self.asked.load(Ordering::Relaxed) + 1;
+        gate.reports.clear();
+        gate.answered.clear();
+        self.asked.store(asked, Ordering::Relaxed);
+        drop(gate);
+        self.shared.lock().control |= ASK;
+        self.notify_all();
+        let mut gate = self.gate.lock();
+        while gate.answered.len() + gate.exited < self.workers.len() {
+            if self.gate_moved.wait_until(&mut gate, deadline).timed_out() {
+                break;
+            }
+        }
+        let reports = std::mem::take(&mut gate.reports);
+        let silent = if gate.exited == self.workers.len() {
+            Vec::new()
+        } else {
+            (0..self.workers.len()).filter(|index| !gate.answered.contains(index)).collect()
+        };
+        drop(gate);
+        self.shared.lock().control &= !ASK;
+        (reports, silent)
+    }
+}
+
+impl Own {
+    /// Heeds the control bits. True if this worker is to leave.
+    pub(crate) fn heed(self) -> bool {
+        let control = self.machine().shared.mask() & CONTROL;
+        if control == 0 {
+            return false;
+        }
+        if control & ASK != 0 {
+            self.answer();
+        }
+        if control & STOP == 0 {
+            return false;
+        }
+        if !self.local().swept.replace(true) {
+            self.sweep();
+        }
+        let shared = self.machine().shared.lock();
+        let leaves = self.may_leave(&shared);
+        drop(shared);
+        if leaves {
+            self.give_all_stacks();
+        }
+        leaves
+    }
+
+    /// For a worker about to sleep, under the lock: true if no control bit wants it.
+    pub(crate) fn has_heeded(self, shared: &Shared) -> bool {
+        let answered = shared.control & ASK == 0
+            || self.local().answered.get() == self.machine().asked.load(Ordering::Relaxed);
+        let stays = shared.control & STOP == 0 || self.local().swept.get() && !self.may_leave(shared);
+        answered && stays
+    }
+
+    /// Step (4).
+    fn may_leave(self, shared: &Shared) -> bool {
+        let local = self.local();
+        let machine = self.machine();
+        let live = if machine.config.floating {
+            machine.floating_live.load(Ordering::Acquire) != 0
+        } else {
+            local.live.get() != 0
+        };
+        !live
+            && local.in_flight.get() == 0
+            && local.ready.with(|ready| ready.mask()) == 0
+            && local.cache.is_empty()
+            && local.floats.is_empty()
+            && !self.worker().inbox.has_mail()
+            && shared.lists.mask() == 0
+            && shared.starved.is_empty()
+            && self.worker().slot.get().is_null()
+    }
+
+    /// Step (3): cancels every started fiber at home.
+    fn sweep(self) {
+        self.for_each_fiber(&mut |header| {
+            // SAFETY: alive while `for_each_fiber` shows it.
+            unsafe { wake(header, Reasons::CANCEL.0) };
+        });
+    }
+
+    fn answer(self) {
+        let asked = self.machine().asked.load(Ordering::Relaxed);
+        if self.local().answered.replace(asked) == asked {
+            return;
+        }
+        let mut reports = Vec::new();
+        self.for_each_fiber(&mut |header| {
+            if reports.len() < REPORT_MAX {
+                // SAFETY: alive while `for_each_fiber` shows it.
+                reports.push(self.report(unsafe { &*header }));
+            }
+        });
+        let mut gate = self.machine().gate.lock();
+        gate.reports.append(&mut reports);
+        gate.answered.push(self.index());
+        self.machine().gate_moved.notify_all();
+    }
+
+    fn report(self, fiber: &Header) -> FiberReport {
+        // A floating fiber's plain state is not ours to read: only its word is.
+        let (state, waits_for) = if fiber.word.is_shared() {
+            match fiber.word.parked_for() {
+                Some(mask) => ("parked", Reasons(mask)),
+                None => ("running or ready", Reasons::NONE),
+            }
+        } else {
+            match fiber.state.get() {
+                State::Parked => ("parked", Reasons(fiber.mask.get())),
+                State::Running => ("running", Reasons::NONE),
+                _ => ("ready", Reasons::NONE),
+            }
+        };
+        FiberReport {
+            id: fiber.id(),
+            name: fiber.cold().and_then(|cold| cold.name.clone()),
+            state,
+            waits_for,
+            worker: self.index(),
+        }
+    }
+
+    /// Shows every started fiber at home; of a floating machine every one, wherever it is.
+    fn for_each_fiber(self, f: &mut dyn FnMut(*const Header)) {
+        let machine = self.machine();
+        let floating = machine.config.floating;
+        let roster = floating.then(|| machine.roster.lock());
+        machine.pool.for_each_cut(&mut |_, stack| {
+            let runner = stack.head().cast::<Runner>().as_ptr();
+            // SAFETY: a cut stack's head is readable; zeroed, it shows no fiber.
+            let runner = unsafe { &*runner };
+            // The fiber first: with Acquire it brings the home that was stored before it. If that is us,
+            // only this thread can end the fiber (RUN-2).
+            let header = runner.fiber();
+            let ours = std::ptr::eq(runner.home.load(Ordering::Relaxed), self.worker().as_home());
+            if !header.is_null() && (floating || ours) {
+                f(header);
+            }
+        });
+        drop(roster);
+    }
+
+    fn give_all_stacks(self) {
+        self.local().stacks.with(|stacks| {
+            for (index, magazine) in stacks.iter_mut().enumerate() {
+                let class = crate::stack::SizeClass::from_index(index as u8);
+                self.machine().pool.give(class, magazine, 0);
+            }
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! Wake: making a waiting fiber runnable, from wherever the waker runs.
+//!
+//! | waker runs on | pinned fiber | floating fiber | plain thread |
+//! |---|---|---|---|
+//! | the fiber's home | plain data, no atomics | its word, then a queue of this worker | its word, futex |
+//! | another worker of the machine | its word, then the home's inbox | its word, then a queue of this worker | " |
+//! | elsewhere | its word, then the home's inbox | its word, then the last worker's inbox | " |
+
+use std::ptr;
+use std::sync::atomic::{Ordering, fence};
+
+use crate::fiber::header::{Header, State, release};
+use crate::fiber::word::Woken;
+use crate::machine::worker::{Own, Worker};
+use crate::os::futex;
+
+/// Wakes a fiber, or a plain thread that waits as one.
+///
+/// # Safety
+/// The header is alive until this function has stored the reasons in it: the caller holds a reference, or
+/// owes the waiter exactly this wake.
+pub(crate) unsafe fn wake(header: *const Header, reasons: u16) {
+    // SAFETY: alive by contract.
+    let fiber = unsafe { &*header };
+    if let Some(me) = Own::current() {
+        let home = fiber.home.load(Ordering::Relaxed);
+        // A pinned fiber's home is fixed once set, and it is us: nobody else touches the plain state.
+        if ptr::eq(home, me.worker().as_home()) && !fiber.word.is_shared() {
+            me.wake_at_home(fiber, reasons);
+            return;
+        }
+    }
+    // SAFETY: passed on.
+    unsafe { wake_from_elsewhere(header, reasons) }
+}
+
+/// # Safety
+/// As [`wake`].
+unsafe fn wake_from_elsewhere(header: *const Header, reasons: u16) {
+    // SAFETY: alive by the contract of wake.
+    let fiber = unsafe { &*header };
+    match fiber.word.wake(reasons) {
+        Woken::Nothing => {}
+        Woken::Push => {
+            // The message's reference keeps it alive from here on.
+            // SAFETY: HOMELESS was clear, so the home is set (WORD-2), by as_home.
+            let home = unsafe { Worker::from_home(fiber.home.load(Ordering::Relaxed)) };
+            // SAFETY: WORD-1: this waker alone links the message.
+            unsafe { send(home, header.cast_mut()) };
+        }
+        Woken::Enqueue => {
+            // Parked and ours since the exchange (WORD-3): nobody else resumes or frees it.
+            // SAFETY: a floating fiber that parked has a home: the worker that it parked on.
+            let home = unsafe { Worker::from_home(fiber.home.load(Ordering::Relaxed)) };
+            match Own::current() {
+                Some(me) if home.is_of(me.machine()) => {
+                    me.counters().unparks.add(1);
+                    me.make_ready(header);
+                }
+                // SAFETY: as it is ours, it is in no inbox.
+                _ => unsafe { send(home, header.cast_mut()) },
+            }
+        }
+        Woken::Unblock => {
+            let futex = &raw const fiber.futex;
+            // Release: pairs with the Acquire load of the thread that blocks.
+            fiber.futex.store(1, Ordering::Release);
+            // Last touch: the thread may be gone, and the header with it. A futex wake on an address
+            // that was freed wakes nobody.
+            futex::wake_one(futex);
+        }
+    }
+}
+
+/// # Safety
+/// The inbox protocol allows the caller to link this fiber.
+unsafe fn send(home: &'static Worker, header: *mut Header) {
+    // SAFETY: by contract.
+    unsafe { home.inbox.push(header) };
+    if let Some(me) = Own::current() {
+        me.counters().inbox_sends.add(1);
+    }
+    // IDLE-1, step (b): the message is visible, now look whether its reader sleeps.
+    fence(Ordering::SeqCst);
+    notify(home);
+}
+
+/// Wakes a worker's thread if it sleeps. The work must be visible, and a `SeqCst` fence passed.
+pub(crate) fn notify(worker: &'static Worker) {
+    if worker.sleep.notify() {
+        futex::wake_one(worker.sleep.futex());
+        if let Some(me) = Own::current() {
+            me.counters().futex_wakes.add(1);
+        }
+    }
+}
+
+impl Own {
+    /// A wake of a pinned fiber on its home: plain data.
+    #[inline]
+    pub(crate) fn wake_at_home(self, fiber: &Header, reasons: u16) {
+        let pending = fiber.reasons.get() | reasons;
+        fiber.reasons.set(pending);
+        if fiber.state.get() == State::Parked && pending & fiber.mask.get() != 0 {
+            self.counters().unparks.add(1);
+            self.make_ready(fiber);
+        }
+    }
+
+    /// Puts a started fiber where it will be found.
+    #[inline]
+    pub(crate) fn make_ready(self, header: *const Header) {
+        // SAFETY: the fiber is ours to queue, so alive.
+        let fiber = unsafe { &*header };
+        if fiber.word.is_shared() {
+            self.float(header);
+            return;
+        }
+        fiber.state.set(State::Ready);
+        self.local().ready.with(|ready| {
+            // SAFETY: alive until it has run; at home here; it was parked or running, so in no list.
+            unsafe { ready.push_back(fiber.priority().index(), header.cast_mut()) };
+        });
+    }
+
+    /// Takes the mail: wakes from other threads.
+    pub(crate) fn drain_inbox(self) {
+        for header in self.worker().inbox.take_all() {
+            // SAFETY: a message holds a reference, or a ready floating fiber.
+            let fiber = unsafe { &*header };
+            if fiber.word.is_shared() {
+                self.counters().unparks.add(1);
+                self.make_ready(header);
+                continue;
+            }
+            let reasons = fiber.word.take_remote();
+            if fiber.state.get() == State::Over {
+                let in_flight = &self.local().in_flight;
+                in_flight.set(in_flight.get() - 1);
+            } else {
+                self.wake_at_home(fiber, reasons);
+            }
+            // SAFETY: the message's reference (WORD-1).
+            unsafe { release(header) };
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Floor 0: the only place with system calls.
+//!
+//! Contract of the room: a call that the kernel may interrupt is repeated here (EINTR never leaves),
+//! an errno becomes an `io::Error` or an outcome enum here, and nobody above names `rustix`, `libc`
+//! or a system call number. The files know nothing of fibers, stacks or machines, and import no
+//! other room.
+//!
+//! | file      | what it provides                                                     |
+//! |-----------|----------------------------------------------------------------------|
+//! | `futex`   | block a thread on a word, wake threads blocked on one                |
+//! | `memory`  | reserve, release, guard and discard memory; fault injection (`fail`) |
+//! | `thread`  | how many threads to run, where, and how to start one                 |
+//! | `cgroup`  | the CPU quota, read from files (pure but for reading them)           |
+//! | `clock`   | the monotonic clock                                                  |
+//! | `signal`  | alternate signal stacks and the fault handler                        |
+//! | `raw_err` | writing to standard error from a signal handler                      |
+#![allow(unsafe_code)]
+
+mod cgroup;
+pub(crate) mod clock;
+pub(crate) mod futex;
+pub(crate) mod memory;
+pub(crate) mod raw_err;
+pub(crate) mod signal;
+pub(crate) mod thread;
+
+/// Lets a unit test run its body in a child process.
+#[cfg(test)]
+pub(crate) mod child;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! `join(a, b)`: fork and join at the price of a push and a pop.
+//!
+//! After rayon's `join`: `b` is offered to other workers as a job in this frame, `a` runs, and if nobody
+//! took the job it is taken back and run right here. Nothing is allocated unless it was stolen.
+//! Unlike rayon's, the wait for a stolen job never runs foreign work on this stack: the fiber parks.
+//!
+//! JOIN-1: the frame is not left before the job was taken back or has told us that it is done.
+
+use std::cell::{Cell, UnsafeCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::fiber::calls::Completion;
+use crate::fiber::cell::Outcome;
+use crate::fiber::header::Header;
+use crate::fiber::reasons::Reasons;
+use crate::machine::item::Job;
+use crate::machine::park;
+use crate::machine::wake::wake;
+use crate::machine::worker::Own;
+use crate::spawn::scope::scope;
+
+#[repr(C)]
+struct FrameJob<B, R> {
+    job: Job,
+    closure: Cell<Option<B>>,
+    result: UnsafeCell<Option<Outcome<R>>>,
+    owner: *const Header,
+    done: Completion,
+}
+
+impl<B: FnOnce() -> R, R> FrameJob<B, R> {
+    /// # Safety
+    /// Once, by whoever took the job out of a cache.
+    unsafe fn run(job: *const Job) {
+        // SAFETY: the first field of a FrameJob in a frame that waits for us (JOIN-1).
+        let this = unsafe { &*job.cast::<Self>() };
+        let closure = this.closure.take().expect("a job runs once");
+        let result = catch_unwind(AssertUnwindSafe(closure));
+        // SAFETY: the owner reads it only after `done`.
+        unsafe { *this.result.get() = Some(result) };
+        let owner = this.owner;
+        // Last touch, unless the owner waits.
+        if this.done.finish() {
+            // SAFETY: the owner waits for exactly this wake.
+            unsafe { wake(owner, Reasons::QUEUE.0) };
+        }
+    }
+}
+
+/// Runs `a` and `b`, in parallel if another worker has nothing better to do, and returns both results.
+///
+/// `a` runs at once in the calling fiber. So does `b` after it, unless another worker has taken it
+/// meanwhile; then this fiber waits for it (uncancellably: `b` may borrow from this frame). On a plain
+/// thread the two run as fibers of the default machine, and the thread waits.
+///
+/// # Panics
+/// If `a` panics, with that panic, after `b` has ended or was dropped unrun; else if `b` panics.
+///
+/// ```
+/// fn sum(numbers: &[u64]) -> u64 {
+///     if numbers.len() <= 1000 {
+///         return numbers.iter().sum();
+///     }
+///     let (left, right) = numbers.split_at(numbers.len() / 2);
+///     let (left, right) = fibers::join(|| sum(left), || sum(right));
+///     left + right
+/// }
+/// assert_eq!(sum(&(0..10_000).collect::<Vec<_>>()), 49_995_000);
+/// ```
+#[inline]
+pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
+where
+    A: FnOnce() -> RA + Send,
+    B: FnOnce() -> RB + Send,
+    RA: Send,
+    RB: Send,
+{
+    let Some((me, header)) = park::running() else {
+        return scope(|s| match s.spawn(|| join(a, b)).join() {
+            Ok(results) => results,
+            Err(payload) => resume_unwind(payload),
+        });
+    };
+    let frame = FrameJob {
+        job: Job { run: FrameJob::<B, RB>::run },
+        closure: Cell::new(Some(b)),
+        result: UnsafeCell::new(None),
+        owner: header,
+        done: Completion::new(),
+    };
+    let job: *const Job = (&raw const frame).cast();
+    me.push_job(job);
+    let first = catch_unwind(AssertUnwindSafe(a));
+    // Read again: a floating fiber may be on another worker now. A pinned one never is.
+    let taken_back = Own::current().is_some_and(|me| me.take_back(job));
+    if taken_back {
+        let first = match first {
+            Ok(first) => first,
+            Err(payload) => resume_unwind(payload),
+        };
+        let closure = frame.closure.take().expect("taken back, so not run");
+        return (first, closure());
+    }
+    wait_stolen(&frame.done);
+    // SAFETY: done.
+    let second = unsafe { (*frame.result.get()).take() }.expect("a finished job has a result");
+    match (first, second) {
+        (Ok(first), Ok(second)) => (first, second),
+        (Err(payload), _) | (_, Err(payload)) => resume_unwind(payload),
+    }
+}
+
+#[cold]
+fn wait_stolen(done: &Completion) {
+    if !done.is_done() && done.wait() {
+        let _ = park::sleep(Reasons::QUEUE.0);
+    }
+}

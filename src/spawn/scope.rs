@@ -1,0 +1,150 @@
+//! Scopes: fibers that borrow from the frame that spawns them. As `std::thread::scope`.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::fiber::header::NewFiber;
+use crate::fiber::reasons::Reasons;
+use crate::fiber::scope::ScopeWord;
+use crate::handle::{Fiber, Joiner};
+use crate::machine::core::Machine;
+use crate::machine::park;
+use crate::machine::wake::wake;
+use crate::spawn::builder::Builder;
+use crate::spawn::launch;
+
+/// A scope to spawn borrowing fibers in. As [`std::thread::Scope`].
+#[derive(Debug)]
+pub struct Scope<'scope, 'env: 'scope> {
+    word: ScopeWord,
+    /// Invariant in both lifetimes, as std's: otherwise a shorter one could be passed off for 'scope.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// An owned permission to join a scoped fiber. As [`std::thread::ScopedJoinHandle`].
+pub struct ScopedJoinHandle<'scope, T> {
+    joiner: Joiner<T>,
+    scope: PhantomData<&'scope ()>,
+}
+
+// SAFETY: as std's: the result was Send when it was spawned.
+unsafe impl<T> Send for ScopedJoinHandle<'_, T> {}
+// SAFETY: shared references give no access to the result.
+unsafe impl<T> Sync for ScopedJoinHandle<'_, T> {}
+
+/// Calls `f` with a scope, waits for every fiber spawned in it, and returns what `f` returned.
+///
+/// *Blocks* the fiber, or the plain thread, until all of them have ended; that wait is not cancellable,
+/// since they borrow from this frame.
+///
+/// # Panics
+/// If `f` panics, with that panic, after all fibers have ended. Else, if a fiber panicked and was not
+/// joined.
+///
+/// ```
+/// let words = ["a", "million", "fibers"];
+/// let lengths: Vec<usize> = fibers::scope(|s| {
+///     let fibers: Vec<_> = words.iter().map(|word| s.spawn(|| word.len())).collect();
+///     fibers.into_iter().map(|fiber| fiber.join().unwrap()).collect()
+/// });
+/// assert_eq!(lengths, [1, 7, 6]);
+/// ```
+#[track_caller]
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let scope = Scope { word: ScopeWord::new(), scope: PhantomData, env: PhantomData };
+    let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    let owner = Fiber::running();
+    if scope.word.wait(owner.0.as_ptr()) {
+        // One QUEUE is owed (SCOPE-1); fibers still borrow from here, so nothing else ends this wait.
+        let _ = park::sleep(Reasons::QUEUE.0);
+    }
+    match result {
+        Err(payload) => resume_unwind(payload),
+        Ok(_) if scope.word.panicked() => panic!("a scoped fiber panicked"),
+        Ok(value) => value,
+    }
+}
+
+impl<'scope, 'env> Scope<'scope, 'env> {
+    /// Spawns a fiber that may borrow what outlives the scope. As [`std::thread::Scope::spawn`].
+    ///
+    /// # Panics
+    /// If the fiber cannot be spawned, with the text of the error that
+    /// [`Builder::spawn_scoped`](crate::Builder::spawn_scoped) returns.
+    pub fn spawn<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        Builder::new()
+            .spawn_scoped(self, f)
+            .unwrap_or_else(|error| panic!("failed to spawn a fiber: {error}"))
+    }
+
+    pub(crate) fn launch<F, T>(
+        &'scope self,
+        machine: &Machine,
+        new: NewFiber,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.word.add();
+        // SAFETY: Send; the scope does not return before `done` was called for the fiber, its very last act.
+        match unsafe { launch(machine, new, &raw const self.word, f) } {
+            Ok(joiner) => Ok(ScopedJoinHandle { joiner, scope: PhantomData }),
+            Err(refused) => {
+                if let Some(owner) = self.word.undo() {
+                    // SAFETY: the owner waits for exactly this wake.
+                    unsafe { wake(owner, Reasons::QUEUE.0) };
+                }
+                Err(refused.error)
+            }
+        }
+    }
+}
+
+impl<'scope, T> ScopedJoinHandle<'scope, T> {
+    /// Waits for the fiber to end, and returns its result. As [`JoinHandle::join`](crate::JoinHandle::join).
+    ///
+    /// # Errors
+    /// The fiber panicked, was cancelled, or could not get a stack.
+    ///
+    /// # Panics
+    /// If the fiber joins itself.
+    pub fn join(self) -> std::thread::Result<T> {
+        self.joiner.join()
+    }
+
+    /// The fiber.
+    #[must_use]
+    pub fn fiber(&self) -> &Fiber {
+        self.joiner.fiber()
+    }
+
+    /// The fiber, by the name that std gives this method.
+    #[must_use]
+    pub fn thread(&self) -> &Fiber {
+        self.joiner.fiber()
+    }
+
+    /// True once the fiber has ended. Never blocks.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.joiner.is_finished()
+    }
+}
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedJoinHandle").field("fiber", self.fiber()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+//! Cancellation: how a wait of a cancelled fiber ends, and calls are served during one.
+//!
+//! `CANCEL` is sticky: once sent, every cancellable wait of the fiber unwinds it, from its next one on,
+//! until it has ended; code that catches the unwind and waits again is unwound again. Nothing is unwound
+//! while the thread is panicking already, nor in programs built with `panic = "abort"`.
+
+use crate::fiber::cell::Cancelled;
+use crate::fiber::current;
+use crate::fiber::header::Header;
+use crate::fiber::reasons::Reasons;
+use crate::machine::park;
+
+/// The wait ended because the fiber is cancelled. Clean up, then `unwind`.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Unwind(());
+
+impl Unwind {
+    /// Leaves the fiber: destructors run, no panic message, no panic hook.
+    pub(crate) fn unwind(self) -> ! {
+        std::panic::resume_unwind(Box::new(Cancelled))
+    }
+}
+
+/// True if a wait that is about to begin may be cancelled.
+fn may_unwind() -> bool {
+    cfg!(panic = "unwind") && !std::thread::panicking() && park::running().is_some()
+}
+
+/// Waits like [`park::sleep`]; `Err` if the fiber is cancelled.
+pub(crate) fn sleep(mask: u16) -> Result<u16, Unwind> {
+    let cancel = if may_unwind() { Reasons::CANCEL.0 } else { 0 };
+    let reasons = park::sleep(mask | cancel);
+    if reasons & cancel != 0 && reasons & mask == 0 { Err(Unwind(())) } else { Ok(reasons & mask) }
+}
+
+/// As [`sleep`], and runs the calls that come meanwhile.
+pub(crate) fn sleep_serving(mask: u16) -> Result<u16, Unwind> {
+    loop {
+        let reasons = sleep(mask | Reasons::CALL.0)?;
+        if reasons & Reasons::CALL.0 != 0 {
+            run_calls();
+        }
+        if reasons & mask != 0 {
+            return Ok(reasons & mask);
+        }
+    }
+}
+
+/// Unwinds if the fiber is cancelled: for what does not wait but is a point where a fiber can be ended.
+#[inline]
+pub(crate) fn checkpoint() {
+    if park::pending() & Reasons::CANCEL.0 != 0 && may_unwind() {
+        Unwind(()).unwind();
+    }
+}
+
+/// Runs the calls queued for the running fiber or thread. How many.
+pub(crate) fn run_calls() -> usize {
+    let run = |fiber: &Header| {
+        let Some(cold) = fiber.cold() else { return 0 };
+        let mut calls = 0;
+        for call in cold.calls.take(false) {
+            // SAFETY: taken out of the queue, so ours to run, once; `run` never unwinds.
+            unsafe { ((*call).run)(call) };
+            calls += 1;
+        }
+        calls
+    };
+    match park::running() {
+        // SAFETY: the running fiber is alive.
+        Some((_, header)) => run(unsafe { &*header }),
+        None => run(&current::thread_fiber()),
+    }
+}

@@ -1,0 +1,223 @@
+//! Wait queue: waiters in order, each with the condition it waits for.
+//!
+//! A short OS lock around an intrusive list; the records lie in the waiters' frames, nothing is allocated.
+//! The lock is never held over a switch.
+//!
+//! QUEUE-1: a waiter checks its condition under the lock before it lies down in the list, and a waker
+//! changes the state before it takes the lock: so either the waiter sees the change or the waker the waiter.
+//! QUEUE-2: whoever takes a record out of the list owes its fiber exactly one `QUEUE` wake, and does not
+//! touch the record after it has let go of the lock. The waiter leaves its frame only after it has taken
+//! its record out itself, or has received that wake.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ptr;
+
+use parking_lot::Mutex;
+
+use crate::fiber::current;
+use crate::fiber::header::Header;
+use crate::fiber::reasons::Reasons;
+use crate::machine::park;
+use crate::machine::wake::wake;
+use crate::wait::cancel;
+
+struct Waiter<'a> {
+    fiber: *const Header,
+    condition: &'a (dyn Fn() -> bool + Sync + 'a),
+    next: Cell<*const Waiter<'static>>,
+    prev: Cell<*const Waiter<'static>>,
+    queued: Cell<bool>,
+}
+
+struct List {
+    head: *const Waiter<'static>,
+    tail: *const Waiter<'static>,
+    len: usize,
+}
+
+// SAFETY: the records are used under the lock only (QUEUE-2); their conditions are Sync.
+unsafe impl Send for List {}
+
+/// A first-come-first-served queue of waiting fibers (and plain threads).
+///
+/// ```
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use std::sync::Arc;
+///
+/// let gate = Arc::new((AtomicBool::new(false), fibers::wait::WaitQueue::new()));
+/// let guest = fibers::spawn({
+///     let gate = Arc::clone(&gate);
+///     move || gate.1.wait_until(|| gate.0.load(Ordering::Acquire))
+/// });
+/// gate.0.store(true, Ordering::Release);
+/// gate.1.wake_all();
+/// guest.join().unwrap();
+/// ```
+pub struct WaitQueue {
+    list: Mutex<List>,
+}
+
+impl Default for WaitQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WaitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.list.try_lock() {
+            Some(list) => f.debug_struct("WaitQueue").field("waiting", &list.len).finish(),
+            None => f.write_str("WaitQueue { <locked> }"),
+        }
+    }
+}
+
+impl WaitQueue {
+    /// An empty queue.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { list: Mutex::new(List { head: ptr::null(), tail: ptr::null(), len: 0 }) }
+    }
+
+    /// Waits until `condition` is true.
+    ///
+    /// The condition is evaluated here, and by those who call [`wake_one`](Self::wake_one) or
+    /// [`wake_all`](Self::wake_all), always under the queue's lock: keep it short, and do not touch this
+    /// queue in it. With `wake_one`, a waiter is woken only if its condition was true at that moment; it may
+    /// be false again when the waiter looks, and then it waits again, at the end of the queue.
+    ///
+    /// *Blocks* the fiber, or the plain thread. *Cancellation* unwinds; a wake that this waiter got at the
+    /// same moment goes to the next one.
+    pub fn wait_until(&self, condition: impl Fn() -> bool + Sync) {
+        let thread;
+        let fiber = match park::running() {
+            Some((_, header)) => header,
+            None => {
+                thread = current::thread_fiber();
+                thread.as_ptr()
+            }
+        };
+        loop {
+            let waiter = Waiter {
+                fiber,
+                condition: &condition,
+                next: Cell::new(ptr::null()),
+                prev: Cell::new(ptr::null()),
+                queued: Cell::new(true),
+            };
+            // The list knows records without their lifetime; QUEUE-2 keeps this one in its frame.
+            let record: *const Waiter<'static> = (&raw const waiter).cast();
+            {
+                let mut list = self.list.lock();
+                if condition() {
+                    return;
+                }
+                list.push_back(record);
+            }
+            // If anything unwinds between here and the wake, the record must come out first: nothing does.
+            match cancel::sleep(Reasons::QUEUE.0) {
+                Ok(_) => {
+                    if condition() {
+                        return;
+                    }
+                }
+                Err(unwind) => {
+                    let mut list = self.list.lock();
+                    if waiter.queued.get() {
+                        list.remove(record);
+                        drop(list);
+                    } else {
+                        drop(list);
+                        // The wake is on its way (QUEUE-2); it was meant for somebody who can use it.
+                        let _ = park::sleep(Reasons::QUEUE.0);
+                        self.wake_one();
+                    }
+                    unwind.unwind();
+                }
+            }
+        }
+    }
+
+    /// Wakes the first waiter whose condition is true. True if there was one. Never blocks for long.
+    pub fn wake_one(&self) -> bool {
+        let fiber = {
+            let mut list = self.list.lock();
+            let Some(record) = list.find() else { return false };
+            list.remove(record);
+            // SAFETY: in the list until a moment ago, and we hold the lock.
+            unsafe { &*record }.fiber
+        };
+        // SAFETY: owed since we took the record out (QUEUE-2).
+        unsafe { wake(fiber, Reasons::QUEUE.0) };
+        true
+    }
+
+    /// Wakes every waiter whose condition is true. How many.
+    pub fn wake_all(&self) -> usize {
+        let mut woken = 0;
+        // One at a time: a woken waiter's frame is gone, so no chain may lead through it. As many rounds as
+        // there were waiters, so that those who come back do not keep us here.
+        let rounds = self.list.lock().len;
+        while woken < rounds && self.wake_one() {
+            woken += 1;
+        }
+        woken
+    }
+
+    /// True if nobody waits at this moment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.lock().len == 0
+    }
+}
+
+impl List {
+    fn push_back(&mut self, record: *const Waiter<'static>) {
+        // SAFETY: in its frame until removed (QUEUE-2).
+        let waiter = unsafe { &*record };
+        waiter.prev.set(self.tail);
+        if self.tail.is_null() {
+            self.head = record;
+        } else {
+            // SAFETY: in the list.
+            unsafe { &*self.tail }.next.set(record);
+        }
+        self.tail = record;
+        self.len += 1;
+    }
+
+    fn remove(&mut self, record: *const Waiter<'static>) {
+        // SAFETY: in the list, as all callers know.
+        let waiter = unsafe { &*record };
+        let (prev, next) = (waiter.prev.get(), waiter.next.get());
+        if prev.is_null() {
+            self.head = next;
+        } else {
+            // SAFETY: in the list.
+            unsafe { &*prev }.next.set(next);
+        }
+        if next.is_null() {
+            self.tail = prev;
+        } else {
+            // SAFETY: in the list.
+            unsafe { &*next }.prev.set(prev);
+        }
+        waiter.queued.set(false);
+        self.len -= 1;
+    }
+
+    /// The first whose condition is true.
+    fn find(&self) -> Option<*const Waiter<'static>> {
+        let mut record = self.head;
+        while !record.is_null() {
+            // SAFETY: in the list, under the lock.
+            let waiter = unsafe { &*record };
+            if (waiter.condition)() {
+                return Some(record);
+            }
+            record = waiter.next.get();
+        }
+        None
+    }
+}
