@@ -20,6 +20,7 @@ pub fn current() -> Fiber {
 ///
 /// *Blocks* the fiber; a plain thread, or a fiber that is unwinding from a panic, blocks its OS thread. Runs
 /// calls that are sent to the fiber meanwhile. *Cancellation* unwinds.
+#[inline(always)]
 pub fn park() {
     if let Err(unwind) = cancel::sleep_serving(Reasons::UNPARK.0) {
         unwind.unwind();
@@ -30,6 +31,7 @@ pub fn park() {
 ///
 /// Fibers of the same priority on this worker run in turn. *Cancellation* unwinds, so that a fiber that only
 /// ever yields can be ended.
+#[inline(always)]
 pub fn yield_now() {
     cancel::checkpoint();
     low::yield_now();

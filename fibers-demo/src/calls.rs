@@ -72,8 +72,8 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         size: count,
         workers,
         rows: vec![
-            row("one by one".to_string(), single),
-            row(format!("in bursts of {BURST}"), burst),
+            row("singly".to_string(), single),
+            row(format!("in {BURST}s"), burst),
         ],
         facts: vec![("answered", ANSWERED.load(Ordering::Relaxed).into())],
     })

@@ -67,9 +67,9 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         size,
         workers: metrics.workers,
         rows: vec![
-            row("by spawn and join", spawn_time),
+            row("by spawn", spawn_time),
             row("by fibers::join", join_time),
-            row("by plain recursion", plain_time),
+            row("by recursion", plain_time),
         ],
         facts: vec![
             ("value", plain_sum.into()),

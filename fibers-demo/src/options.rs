@@ -38,8 +38,8 @@ impl Common {
         }
         builder.build().map_err(|error| {
             format!(
-                "the machine did not start: {error}; try fewer --workers, or unset the FIBERS_* \
-                 variable that the message names"
+                "the machine did not start: {error} (--workers and the FIBERS_* variables decide what \
+                 it starts with)"
             )
         })
     }
@@ -64,23 +64,34 @@ fn workers(text: &str) -> Result<usize, String> {
 
 /// Reads a whole number of the closed range `low..=high`; `1_000`, `10k` and `2M` are numbers too.
 pub fn whole(text: &str, low: u64, high: u64) -> Result<u64, String> {
-    let (digits, unit) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 1_000_000),
+    scaled(text, 1_000)
+        .filter(|number| (low..=high).contains(number))
+        .ok_or_else(|| format!("give a whole number from {low} to {high}"))
+}
+
+/// As `whole`, but here `K` and `M` are KiB and MiB.
+pub fn bytes(text: &str, low: u64, high: u64) -> Result<u64, String> {
+    scaled(text, 1_024)
+        .filter(|number| (low..=high).contains(number))
+        .ok_or_else(|| format!("give bytes from {low} to {high}, or as 64K or 1M"))
+}
+
+fn scaled(text: &str, kilo: u64) -> Option<u64> {
+    let (digits, unit) = match text.as_bytes().last()? {
+        b'k' | b'K' => (&text[..text.len() - 1], kilo),
+        b'm' | b'M' => (&text[..text.len() - 1], kilo * kilo),
         _ => (text, 1),
     };
     digits
         .replace('_', "")
         .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit))
-        .filter(|number| (low..=high).contains(number))
-        .ok_or_else(|| format!("give a whole number from {low} to {high}"))
+        .ok()?
+        .checked_mul(unit)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::whole;
+    use super::{bytes, whole};
 
     #[test]
     fn numbers_inside_the_range_are_read() {
@@ -110,5 +121,12 @@ mod tests {
             let error = whole(text, 1, 2_000_000).unwrap_err();
             assert!(error.contains("from 1 to 2000000"), "{error}");
         }
+    }
+
+    #[test]
+    fn bytes_count_by_1024() {
+        assert_eq!(bytes("16k", 16 << 10, 8 << 20), Ok(16_384));
+        assert_eq!(bytes("8M", 16 << 10, 8 << 20), Ok(8 << 20));
+        assert!(bytes("9M", 16 << 10, 8 << 20).is_err());
     }
 }

@@ -27,7 +27,7 @@ const SIGNALS: [(i32, &str); 4] = [
 /// Options of this part.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// Bytes of the stack that overflows, 16384 to 8388608 [default: 65536]
+    /// Bytes of the stack that overflows, 16K to 8M [default: 64K]
     #[arg(long, value_name = "N", value_parser = stack_bytes)]
     size: Option<u64>,
     /// Be the child that overflows
@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 fn stack_bytes(text: &str) -> Result<u64, String> {
-    options::whole(text, 16_384, 8_388_608)
+    options::bytes(text, 16 << 10, 8 << 20)
 }
 
 impl Args {
@@ -85,11 +85,11 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         size: stack_bytes,
         workers: common.workers.unwrap_or(1) as u64,
         rows: vec![Row {
-            what: format!("reported, ended by {ended_by}"),
+            what: format!("ended by {ended_by}"),
             operations: 1,
             unit: "children",
             time,
-            memory: Memory::BytesEach(stack_bytes),
+            memory: Memory::None,
         }],
         facts: vec![("signal", signal.into()), ("stderr", words.into())],
     })

@@ -72,7 +72,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
     }
     let bytes_each = measured.bytes_grown / count;
     let row = |what: &str, unit, time, memory| Row {
-        what: format!("{} fibers {what}", grouped(count)),
+        what: format!("{} {what}", grouped(count)),
         operations: count,
         unit,
         time,
@@ -84,17 +84,12 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         workers,
         rows: vec![
             row(
-                "started and parked",
+                "start + park",
                 "fibers",
                 measured.park_time,
                 Memory::BytesEach(bytes_each),
             ),
-            row(
-                "woken and joined",
-                "wakes",
-                measured.wake_time,
-                Memory::None,
-            ),
+            row("wake + join", "wakes", measured.wake_time, Memory::None),
         ],
         facts: vec![("woken", woken.into())],
     })

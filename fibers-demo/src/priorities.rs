@@ -84,7 +84,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         size,
         workers,
         rows: vec![Row {
-            what: format!("8 priorities, {} steps each", grouped(size)),
+            what: format!("8 × {} steps", grouped(size)),
             operations: 8 * size,
             unit: "steps",
             time,

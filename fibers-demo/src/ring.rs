@@ -73,7 +73,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         size: count,
         workers,
         rows: vec![Row {
-            what: format!("{} hops over {} fibers", grouped(hops), grouped(count)),
+            what: format!("{} hops", grouped(hops)),
             operations: hops,
             unit: "hops",
             time,

@@ -5,6 +5,7 @@
 //! samples the resident bytes. A `Watch` samples until `finish` or drop; then the bars stay on the
 //! screen as they are. indicatif hides the bars when stderr is not a terminal.
 
+use std::io::IsTerminal;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -81,6 +82,9 @@ impl Screen {
                 }
                 if over {
                     bars.iter().for_each(ProgressBar::abandon);
+                    if !screen.is_hidden() && std::io::stderr().is_terminal() {
+                        eprintln!(); // indicatif leaves the cursor behind the last bar
+                    }
                     return peak_bytes;
                 }
             }

@@ -61,7 +61,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         size: leaves,
         workers: metrics.workers,
         rows: vec![Row {
-            what: format!("{} fibers spawned and joined", grouped(fibers_total)),
+            what: format!("{} spawn + join", grouped(fibers_total)),
             operations: fibers_total,
             unit: "fibers",
             time,

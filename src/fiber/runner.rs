@@ -99,7 +99,7 @@ impl Runner {
     ///
     /// # Safety
     /// RUN-3, and the runner is suspended.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn resume(&self) {
         // SAFETY: built, and nobody else resumes it (RUN-3), so the unique borrow is ours. The coroutine
         // itself reaches the record through shared references to other fields only.
@@ -115,7 +115,7 @@ impl Runner {
     ///
     /// # Safety
     /// Called on this runner's stack.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn suspend(&self) {
         // SAFETY: set when the coroutine began; lives at its base.
         unsafe { &*self.yielder.get() }.suspend(());

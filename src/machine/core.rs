@@ -14,7 +14,7 @@ use crate::machine::config::Config;
 use crate::machine::metrics::{Metrics, Sums};
 use crate::machine::shared::SharedQueue;
 use crate::machine::stop::FiberReport;
-use crate::machine::worker::{Own, Worker};
+use crate::machine::worker::{Own, Pick, Worker};
 use crate::os;
 use crate::stack::{SizeClass, StackPool};
 
@@ -295,30 +295,36 @@ impl Drop for Machine {
 impl Own {
     /// The life of a worker: runs until the machine stops, or until `done` (asked between two fibers).
     pub(crate) fn work_until(self, mut done: impl FnMut() -> bool) {
-        let machine = self.machine();
         let mut next = None;
         while !done() {
+            // One call site, so that the switch itself is inlined here: a processor predicts returns by a
+            // stack of its own, and every return that crosses a switch is predicted wrongly.
             if let Some(pick) = next.take().or_else(|| self.pick(true)) {
-                self.end_search();
                 self.run(pick);
                 continue;
             }
             if self.heed() {
                 break;
             }
-            if let Some(pick) = self.pick(false) {
-                self.end_search();
-                self.run(pick);
-                continue;
-            }
-            self.feed_starved();
-            next = self.search();
-            if next.is_none() && !self.has_something() {
-                next = self.sleep();
-            }
+            next = self.pick(false).or_else(|| self.look_further());
         }
         self.end_search();
-        let _ = machine;
+    }
+
+    /// Nothing at hand: search, and sleep if that finds nothing.
+    #[cold]
+    fn look_further(self) -> Option<Pick> {
+        self.feed_starved();
+        let found = self.search();
+        if found.is_some() || self.has_something() {
+            self.end_search();
+            return found;
+        }
+        let handed = self.sleep();
+        if handed.is_some() {
+            self.end_search();
+        }
+        handed
     }
 
     /// Something this worker can pick without searching.

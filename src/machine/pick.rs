@@ -110,7 +110,7 @@ impl Own {
         (0..SOURCES).find_map(|step| match (source + step) % SOURCES {
             0 => self.pop_ready(class as usize),
             1 if 1 << class == NORMAL => self.oldest_of_cache(),
-            2 => self.machine().shared.lock().lists.pop_front(class as usize).map(|header| from_list(header)),
+            2 if shared & 1 << class != 0 => self.machine().shared.lock().lists.pop_front(class as usize).map(|header| from_list(header)),
             _ => None,
         })
     }

@@ -19,6 +19,7 @@ const MAGAZINE_REFILL: usize = 16;
 
 impl Own {
     /// Runs what was picked, and what its runner picked after it, until there is something to decide.
+    #[inline(always)]
     pub(crate) fn run(self, pick: Pick) {
         let local = self.local();
         let mut next = Some(pick);

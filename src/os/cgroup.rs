@@ -27,7 +27,11 @@ pub(super) fn quota_cpus(root: &Path) -> Option<usize> {
     let quota = |version| {
         let group = group_path(&groups, version)?;
         let (mount, mount_root) = mount_of(&mounts, version)?;
-        smallest_quota(&root.join(mount.strip_prefix("/").ok()?), &inside(group, &mount_root), version)
+        smallest_quota(
+            &root.join(mount.strip_prefix("/").ok()?),
+            &inside(group, &mount_root),
+            version,
+        )
     };
     // Under a hybrid setup the cpu controller is in one of the trees; the other has no such files.
     [quota(Version::V2), quota(Version::V1)].into_iter().flatten().min()

@@ -70,7 +70,8 @@ pub(crate) fn run(module: &str, test: &str, body: fn()) -> Ended {
             }
             std::thread::sleep(Duration::from_millis(2));
         };
-        let join = |reader: std::thread::ScopedJoinHandle<'_, String>| reader.join().expect("reader");
+        let join =
+            |reader: std::thread::ScopedJoinHandle<'_, String>| reader.join().expect("reader");
         Ended { status, stdout: join(stdout), stderr: join(stderr) }
     })
 }

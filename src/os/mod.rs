@@ -1,9 +1,9 @@
 //! Floor 0: the only place with system calls.
 //!
-//! Contract of the room: a call that the kernel may interrupt is repeated here (EINTR never leaves),
-//! an errno becomes an `io::Error` or an outcome enum here, and nobody above names `rustix`, `libc`
-//! or a system call number. The files know nothing of fibers, stacks or machines, and import no
-//! other room.
+//! Contract of the room: a call that the kernel may interrupt is repeated here (EINTR never
+//! leaves), an errno becomes an `io::Error` or an outcome enum here, and nobody above names
+//! `rustix`, `libc` or a system call number. The files know nothing of fibers, stacks or machines,
+//! and import no other room.
 //!
 //! | file      | what it provides                                                     |
 //! |-----------|----------------------------------------------------------------------|

@@ -13,10 +13,16 @@ use corosensei::stack::{MIN_STACK_SIZE, STACK_ALIGNMENT, Stack, StackPointer};
 /// They read as zero on a stack that was never used and on one whose memory went back (*fresh*);
 /// otherwise they hold what the last user left there.
 pub(crate) const HEAD_BYTES: usize = 256;
+/// Bytes at the top of an idle stack, head included, that no trim takes away: they stay, or the
+/// whole stack turns to zero. Whatever lives on an idle stack (a runner that waits for its next fiber)
+/// must lie up here. Two pages for the head and a few frames of an unoptimised build; as hardly any
+/// stack is kept that long, the second costs next to nothing.
+pub(crate) const KEPT_BYTES: usize = 8192;
 /// What must be left between guard and head: corosensei's minimum, and a page that stays.
 const USABLE_BYTES_MIN: usize = 4096;
 
 const _: () = assert!(HEAD_BYTES.is_multiple_of(64) && HEAD_BYTES.is_multiple_of(STACK_ALIGNMENT));
+const _: () = assert!(HEAD_BYTES < KEPT_BYTES);
 const _: () = assert!(USABLE_BYTES_MIN >= MIN_STACK_SIZE);
 
 /// The size of a stack: a power of two from 16 KiB to 8 MiB, guard and head included.

@@ -13,7 +13,7 @@
 //! hot end moves, the `low` stacks at the cold end were not used since: those are *unused*.
 //!
 //! A round first *releases* half of the unused, so that a peak decays, but leaves `floor` stacks
-//! whatever happens. Once nothing is left to release it *trims* the unused ones to their top page,
+//! whatever happens. Once nothing is left to release it *trims* the unused ones to their top,
 //! which undoes a deep call. Trimming comes second because what is released soon needs none.
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ use super::class::StackRef;
 pub(super) struct Round {
     /// To give all their memory back; then `Depot::released`, else `Depot::untouched`.
     pub(super) release: Vec<StackRef>,
-    /// To give back all but their top page; then `Depot::trimmed`, else `Depot::untouched`.
+    /// To give back all but their top; then `Depot::trimmed`, else `Depot::untouched`.
     pub(super) trim: Vec<StackRef>,
 }
 
@@ -107,7 +107,7 @@ impl Depot {
         self.cold.extend_from_slice(stacks);
     }
 
-    /// These hold their top page only. They come back as unused as they were.
+    /// These hold their top only. They come back as unused as they were.
     pub(super) fn trimmed(&mut self, stacks: &[StackRef]) {
         self.lean.extend(stacks);
         self.low += stacks.len();

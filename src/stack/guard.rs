@@ -73,8 +73,10 @@ impl Guard {
     /// As for [`memory::protect_none`].
     pub(super) unsafe fn install(self, start: NonNull<u8>, bytes: usize) -> io::Result<()> {
         match self {
-            // SAFETY: passed on to the caller.
-            Guard::Markers => unsafe { memory::install_guard_marker(start, bytes) },
+            Guard::Markers => {
+                // SAFETY: passed on to the caller.
+                unsafe { memory::install_guard_marker(start, bytes) }.map_err(explain_marker)
+            }
             Guard::Mprotect => {
                 reserve_mappings()?;
                 // SAFETY: passed on to the caller.
@@ -89,6 +91,16 @@ impl Guard {
             PROTECTED.fetch_sub(count, Relaxed);
         }
     }
+}
+
+/// A marker was refused though the kernel has them: locked memory cannot hold any.
+#[cold]
+fn explain_marker(error: io::Error) -> io::Error {
+    let text = match error.kind() {
+        io::ErrorKind::InvalidInput => "; not on locked memory (mlockall): use `mprotect`",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("cannot mark the guard of a stack: {error}{text}"))
 }
 
 /// Takes the mappings for one more guard out of the budget.

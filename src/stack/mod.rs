@@ -27,7 +27,7 @@
 //! | slot   | never touched, no guard yet   | pool                                                |
 //! | out    | any                           | whoever took it, until `give`                       |
 //! | warm   | as its last user left it      | pool                                                |
-//! | lean   | its top page only             | pool                                                |
+//! | lean   | its top `KEPT_BYTES` only     | pool                                                |
 //! | cold   | none: reads as zero (*fresh*) | pool                                                |
 //!
 //! STACK-1: a stack that is out is in nobody else's hands, and its guard is installed.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
-use super::class::{HEAD_BYTES, SizeClass, StackRef};
+use super::class::{KEPT_BYTES, SizeClass, StackRef};
 use super::depot::Depot;
 use super::guard::{Guard, GuardMethod};
 use super::slab::Slabs;
@@ -196,7 +196,8 @@ impl StackPool {
     /// Moves all but the last `leave` of `stacks` into the pool.
     ///
     /// The stacks are ones that [`take`](Self::take) of this pool gave out for this class, each
-    /// given back once, and nothing runs on them any more. What they hold stays as it is.
+    /// given back once, and nothing runs on them any more. Whoever takes one later finds the top
+    /// [`KEPT_BYTES`] either as they are now or all zero; what lies below may be lost.
     pub(crate) fn give(&self, class: SizeClass, stacks: &mut Vec<StackRef>, leave: usize) {
         let count = stacks.len().saturating_sub(leave);
         if count > 0 {
@@ -266,28 +267,23 @@ impl StackPool {
         done
     }
 
-    /// Gives back all but the top page of the first so many of `stacks`; returns how many.
+    /// Gives back all but the top of the first so many of `stacks`; returns how many.
     fn trim(&self, class: SizeClass, stacks: &[StackRef], left: &mut Budget) -> usize {
-        let bytes = class.bytes() - self.guard_bytes - memory::page_size();
+        let kept_bytes = KEPT_BYTES.next_multiple_of(memory::page_size());
+        let bytes = class.bytes().saturating_sub(self.guard_bytes + kept_bytes);
         let one = |stack: &&StackRef| bytes == 0 || self.discard(class, **stack, bytes, left);
         stacks.iter().take_while(one).count()
     }
 
     /// Discards `bytes` from the end of the guard of `stack` upwards; false if it was not done.
-    fn discard(
-        &self,
-        class: SizeClass,
-        stack: StackRef,
-        bytes: usize,
-        left: &mut Budget,
-    ) -> bool {
+    fn discard(&self, class: SizeClass, stack: StackRef, bytes: usize, left: &mut Budget) -> bool {
         if left.calls == 0 || self.memory_stays.load(Relaxed) {
             return false;
         }
         left.calls -= 1;
         // SAFETY: the range lies in idle stacks of this class that this round took out of the
         // depot, so nobody else has them; nothing relies on what an idle stack holds. All ends are
-        // whole pages: slots, the guard, and a page.
+        // whole pages: slots, the guard, and what a trim keeps.
         let done = unsafe {
             let start = class.limit_ptr(stack).add(self.guard_bytes);
             memory::discard(start, bytes)
@@ -316,8 +312,7 @@ impl StackPool {
 
     /// The counters. Takes each class's lock in turn.
     pub(crate) fn stats(&self) -> PoolStats {
-        let mut stats =
-            PoolStats { returned: self.returned.load(Relaxed), ..PoolStats::default() };
+        let mut stats = PoolStats { returned: self.returned.load(Relaxed), ..PoolStats::default() };
         for shelf in &self.shelves {
             let shelf = shelf.lock();
             stats.cut += shelf.slabs.cut() as u64;
@@ -348,6 +343,4 @@ impl Drop for StackPool {
 const _: () = {
     const fn shared<T: Send + Sync>() {}
     shared::<StackPool>();
-    // The head must lie in the page that a trim leaves.
-    assert!(HEAD_BYTES <= 4096);
 };

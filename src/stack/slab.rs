@@ -43,7 +43,8 @@ pub(super) struct Slabs {
     mapped_bytes: usize,
 }
 
-// SAFETY: the pointers are addresses of mappings that belong to this value, whichever thread has it.
+// SAFETY: the pointers are addresses of mappings that belong to this value, whichever thread holds
+// it.
 unsafe impl Send for Slabs {}
 
 impl Slabs {
@@ -89,11 +90,9 @@ impl Slabs {
     }
 
     /// Every stack, but for those in the sorted list `except`.
-    pub(super) fn all_except<'a>(&'a self, except: &'a [StackRef]) -> impl Iterator<Item = StackRef> {
+    pub(super) fn all_except(&self, except: &[StackRef]) -> impl Iterator<Item = StackRef> {
         let stacks = self.slabs.iter().flat_map(|slab| slab.stacks(self.class, 0..slab.claimed));
-        stacks.filter(|stack| {
-            except.binary_search(stack).is_err() && !self.again.contains(stack)
-        })
+        stacks.filter(|stack| except.binary_search(stack).is_err() && !self.again.contains(stack))
     }
 
     /// Unmaps every slab all of whose stacks are among `idle`, and leaks the others (STACK-3).

@@ -23,11 +23,13 @@ impl Unwind {
 }
 
 /// True if a wait that is about to begin may be cancelled.
+#[inline(always)]
 fn may_unwind() -> bool {
     cfg!(panic = "unwind") && !std::thread::panicking() && park::running().is_some()
 }
 
 /// Waits like [`park::sleep`]; `Err` if the fiber is cancelled.
+#[inline(always)]
 pub(crate) fn sleep(mask: u16) -> Result<u16, Unwind> {
     let cancel = if may_unwind() { Reasons::CANCEL.0 } else { 0 };
     let reasons = park::sleep(mask | cancel);
@@ -35,6 +37,7 @@ pub(crate) fn sleep(mask: u16) -> Result<u16, Unwind> {
 }
 
 /// As [`sleep`], and runs the calls that come meanwhile.
+#[inline(always)]
 pub(crate) fn sleep_serving(mask: u16) -> Result<u16, Unwind> {
     loop {
         let reasons = sleep(mask | Reasons::CALL.0)?;
@@ -48,7 +51,7 @@ pub(crate) fn sleep_serving(mask: u16) -> Result<u16, Unwind> {
 }
 
 /// Unwinds if the fiber is cancelled: for what does not wait but is a point where a fiber can be ended.
-#[inline]
+#[inline(always)]
 pub(crate) fn checkpoint() {
     if park::pending() & Reasons::CANCEL.0 != 0 && may_unwind() {
         Unwind(()).unwind();
