@@ -47,7 +47,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
     let count = common.size(args.size, 200_000, 5_000);
     screen.heading(
         &format!("calls: two fibers send each other {} calls", grouped(count)),
-        &["A call is a closure that runs on the other fiber's stack; both directions at once."],
+        &["A call is a closure that runs on the other's stack; both directions at once."],
     );
     let machine = common.machine("calls", None)?;
     let total = 4 * count;
@@ -57,8 +57,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
     let single = machine.run(move || round(count, 1))?;
     let burst = machine.run(move || round(count, BURST))?;
     watch.finish();
-    let workers = machine.metrics().workers;
-    options::stop(machine)?;
+    let workers = options::stop(machine)?.workers;
 
     let row = |what: String, time| Row {
         what: format!("{} calls {what}", grouped(2 * count)),

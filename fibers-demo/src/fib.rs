@@ -47,8 +47,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
     let (join_sum, join_time) = machine.run(move || timed(|| by_join(n, 0)));
     watch.finish();
     let (plain_sum, plain_time) = timed(|| plain(n));
-    let metrics = machine.metrics();
-    options::stop(machine)?;
+    let metrics = options::stop(machine)?;
 
     for (way, sum) in [("spawn", spawn_sum), ("fibers::join", join_sum)] {
         if sum != plain_sum {
@@ -68,7 +67,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         workers: metrics.workers,
         rows: vec![
             row("by spawn", spawn_time),
-            row("by fibers::join", join_time),
+            row("by join", join_time),
             row("by recursion", plain_time),
         ],
         facts: vec![

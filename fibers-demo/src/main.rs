@@ -131,9 +131,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if !cli.common.json && parts.len() > 1 {
-        println!(
-            "\nEvery part checked its own result. Sizes and workers: --help after a part's name."
-        );
+        println!("\nEvery part checked its own result. Options: PART --help.");
     }
     ExitCode::SUCCESS
 }

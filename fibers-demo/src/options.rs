@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fibers::Runtime;
+use fibers::{Metrics, Runtime};
 
 /// How long a machine may take to end once a part is over.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
@@ -38,24 +38,34 @@ impl Common {
         }
         builder.build().map_err(|error| {
             format!(
-                "the machine did not start: {error} (--workers and the FIBERS_* variables decide what \
-                 it starts with)"
+                "the machine did not start: {error} (--workers and the FIBERS_* variables decide \
+                 what it starts with)"
             )
         })
     }
 }
 
-/// Ends a part's machine and checks that all its fibers ended, none by a panic.
-pub fn stop(machine: Runtime) -> Result<(), String> {
-    let panicked = machine.metrics().panicked;
+/// Ends a part's machine and checks that all its fibers ended, none by a panic. Returns the final
+/// counters: before the machine has stopped they may lag behind a `join`.
+pub fn stop(machine: Runtime) -> Result<Metrics, String> {
+    let handle = machine.handle();
     machine
         .shutdown(SHUTDOWN_MAX)
-        .map_err(|report| format!("the machine did not shut down: {report:?}"))?;
-    if panicked == 0 {
-        Ok(())
-    } else {
-        Err(format!("{panicked} fibers panicked, expected none"))
+        .map_err(|report| report.to_string())?;
+    let metrics = handle.metrics();
+    if metrics.panicked > 0 {
+        return Err(format!(
+            "{} fibers panicked, expected none",
+            metrics.panicked
+        ));
     }
+    if metrics.finished != metrics.spawned {
+        return Err(format!(
+            "{} fibers finished of {}",
+            metrics.finished, metrics.spawned
+        ));
+    }
+    Ok(metrics)
 }
 
 fn workers(text: &str) -> Result<usize, String> {

@@ -63,8 +63,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
     let in_fiber = crowd.clone();
     let measured = machine.run(move || measure(&in_fiber, count))?;
     watch.finish();
-    let workers = machine.metrics().workers;
-    options::stop(machine)?;
+    let workers = options::stop(machine)?.workers;
 
     let woken = crowd.woken.load(Ordering::Relaxed);
     if woken != count {
@@ -84,12 +83,12 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         workers,
         rows: vec![
             row(
-                "start + park",
+                "start+park",
                 "fibers",
                 measured.park_time,
                 Memory::BytesEach(bytes_each),
             ),
-            row("wake + join", "wakes", measured.wake_time, Memory::None),
+            row("wake+join", "wakes", measured.wake_time, Memory::None),
         ],
         facts: vec![("woken", woken.into())],
     })

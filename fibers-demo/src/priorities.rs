@@ -63,8 +63,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
     let in_fiber = race.clone();
     let time = machine.run(move || compete(&in_fiber, size))?;
     watch.finish();
-    let workers = machine.metrics().workers;
-    options::stop(machine)?;
+    let workers = options::stop(machine)?.workers;
 
     check(&race, size, workers)?;
     let places: Vec<u64> = race

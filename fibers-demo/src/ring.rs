@@ -59,8 +59,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
     let in_fiber = ring.clone();
     let time = machine.run(move || travel(&in_fiber, count))?;
     let peak_bytes = watch.finish();
-    let workers = machine.metrics().workers;
-    options::stop(machine)?;
+    let workers = options::stop(machine)?.workers;
 
     if ring.hops() != hops {
         return Err(format!(

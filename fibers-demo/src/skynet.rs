@@ -43,14 +43,13 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
     let sum = machine.run(move || node(0, leaves));
     let time = start.elapsed();
     let peak_bytes = watch.finish();
-    let metrics = machine.metrics();
-    options::stop(machine)?;
+    let metrics = options::stop(machine)?;
 
     let expected = leaves * (leaves - 1) / 2;
     if sum != expected {
         return Err(format!("the leaves sum to {sum}, expected {expected}"));
     }
-    if metrics.finished < fibers_total {
+    if metrics.finished != fibers_total {
         return Err(format!(
             "{} fibers finished, expected {fibers_total}",
             metrics.finished
@@ -61,7 +60,7 @@ pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, Stri
         size: leaves,
         workers: metrics.workers,
         rows: vec![Row {
-            what: format!("{} spawn + join", grouped(fibers_total)),
+            what: format!("{} spawn+join", grouped(fibers_total)),
             operations: fibers_total,
             unit: "fibers",
             time,
