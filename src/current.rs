@@ -49,7 +49,8 @@ pub fn panicking() -> bool {
 /// # Errors
 /// None today; the signature is std's.
 pub fn available_parallelism() -> io::Result<NonZeroUsize> {
-    NonZeroUsize::new(os::thread::available_parallelism()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    NonZeroUsize::new(os::thread::available_parallelism())
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// Runs `f` on the worker's own stack, which is as large as an OS thread's: for deep recursion and for C
@@ -58,7 +59,9 @@ pub fn available_parallelism() -> io::Result<NonZeroUsize> {
 /// A wait inside `f` blocks the worker and all the fibers whose home it is. On a plain thread `f` is simply
 /// called. A panic in `f` comes out of this call.
 pub fn on_worker_stack<R>(f: impl FnOnce() -> R) -> R {
-    let Some((me, header)) = low::running() else { return f() };
+    let Some((me, header)) = low::running() else {
+        return f();
+    };
     let depth = &me.local().no_switch;
     if depth.get() != 0 {
         return f();

@@ -80,7 +80,10 @@ impl Fiber {
 
 impl fmt::Debug for Fiber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fiber").field("id", &self.id()).field("name", &self.name()).finish()
+        f.debug_struct("Fiber")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .finish()
     }
 }
 
@@ -104,7 +107,10 @@ impl<T> Joiner<T> {
     /// # Safety
     /// The fiber was made joinable with result type `T`, and this is its one handle.
     pub(crate) unsafe fn new(fiber: FiberRef) -> Self {
-        Self { fiber: std::mem::ManuallyDrop::new(Fiber(fiber)), result: PhantomData }
+        Self {
+            fiber: std::mem::ManuallyDrop::new(Fiber(fiber)),
+            result: PhantomData,
+        }
     }
 
     pub(crate) fn fiber(&self) -> &Fiber {
@@ -136,7 +142,10 @@ impl<T> Joiner<T> {
             return;
         }
         let me = Fiber::running();
-        assert!(me != *self.fiber, "a fiber cannot join itself: it would wait for ever");
+        assert!(
+            me != *self.fiber,
+            "a fiber cannot join itself: it would wait for ever"
+        );
         target.joiner.set(me.0.as_ptr());
         if !target.word.wait_join() {
             return;
@@ -233,7 +242,9 @@ macro_rules! handle {
 
         impl<T> fmt::Debug for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($name)).field("fiber", self.fiber()).finish_non_exhaustive()
+                f.debug_struct(stringify!($name))
+                    .field("fiber", self.fiber())
+                    .finish_non_exhaustive()
             }
         }
     };

@@ -13,18 +13,20 @@ mod spawn;
 mod stack;
 pub mod wait;
 
+pub use crate::current::*;
 pub use crate::fiber::cell::Cancelled;
 pub use crate::fiber::priority::Priority;
 pub use crate::handle::{Fiber, FiberId, JoinHandle, LocalJoinHandle};
 pub use crate::machine::config::GuardMethod;
 pub use crate::machine::metrics::Metrics;
 pub use crate::machine::stop::FiberReport;
-pub use crate::runtime::{Handle, LocalRuntime, Runtime, RuntimeBuilder, ShutdownReport, SpawnError};
+pub use crate::runtime::{
+    Handle, LocalRuntime, Runtime, RuntimeBuilder, ShutdownReport, SpawnError,
+};
 pub use crate::spawn::builder::{Builder, spawn, spawn_local};
 pub use crate::spawn::call::{CallError, CallHandle, CallSlot, Sent, process_calls};
 pub use crate::spawn::join::join;
 pub use crate::spawn::local::{AccessError, LocalKey};
 pub use crate::spawn::scope::{Scope, ScopedJoinHandle, scope};
-pub use crate::current::*;
 mod current;
 pub mod thread;

@@ -27,7 +27,11 @@ pub(crate) struct CallNode {
 
 impl CallNode {
     pub(crate) fn new(run: unsafe fn(*mut CallNode)) -> Self {
-        Self { next: AtomicPtr::new(std::ptr::null_mut()), state: Completion::new(), run }
+        Self {
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            state: Completion::new(),
+            run,
+        }
     }
 }
 
@@ -100,7 +104,9 @@ fn closed() -> *mut CallNode {
 
 impl CallQueue {
     pub(crate) fn new() -> Self {
-        Self { head: AtomicPtr::new(std::ptr::null_mut()) }
+        Self {
+            head: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 
     /// Pushes a call; false if the queue is closed, and then the call is still the caller's.
@@ -117,7 +123,10 @@ impl CallQueue {
             // SAFETY: alive by contract. Relaxed: published below.
             unsafe { &*call }.next.store(head, Ordering::Relaxed);
             // Release: pairs with Acquire in take.
-            match self.head.compare_exchange_weak(head, call, Ordering::Release, Ordering::Relaxed) {
+            match self
+                .head
+                .compare_exchange_weak(head, call, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return true,
                 Err(now) => head = now,
             }
@@ -126,11 +135,17 @@ impl CallQueue {
 
     /// Takes all calls, oldest first, and closes the queue if `close`. By the target only.
     pub(crate) fn take(&self, close: bool) -> Calls {
-        let end = if close { closed() } else { std::ptr::null_mut() };
+        let end = if close {
+            closed()
+        } else {
+            std::ptr::null_mut()
+        };
         // Relaxed: the exchange below acquires. A closed queue stays closed.
         let head = self.head.load(Ordering::Relaxed);
         if head == closed() || (head.is_null() && !close) {
-            return Calls { next: std::ptr::null_mut() };
+            return Calls {
+                next: std::ptr::null_mut(),
+            };
         }
         // Acquire: pairs with Release in push.
         let mut node = self.head.swap(end, Ordering::Acquire);

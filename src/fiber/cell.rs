@@ -53,7 +53,9 @@ impl<F: FnOnce() -> T, T> FiberCell<F, T> {
         let vtable: &'static Vtable = &Self::VTABLE;
         let cell = Box::new(Self {
             header: Header::new(vtable, kind, joinable, new),
-            body: UnsafeCell::new(Body { closure: ManuallyDrop::new(closure) }),
+            body: UnsafeCell::new(Body {
+                closure: ManuallyDrop::new(closure),
+            }),
         });
         Box::into_raw(cell).cast::<Header>().cast_const()
     }

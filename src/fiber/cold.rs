@@ -16,6 +16,9 @@ pub(crate) struct Cold {
 
 impl Cold {
     pub(crate) fn named(name: String) -> Self {
-        Self { name: Some(name), ..Self::default() }
+        Self {
+            name: Some(name),
+            ..Self::default()
+        }
     }
 }

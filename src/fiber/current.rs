@@ -74,7 +74,10 @@ unsafe fn end_thread_fiber(header: *const Header) {
 pub(crate) fn thread_fiber() -> FiberRef {
     let make = || {
         let name = std::thread::current().name().map(str::to_owned);
-        let new = NewFiber { name, ..NewFiber::default() };
+        let new = NewFiber {
+            name,
+            ..NewFiber::default()
+        };
         ThreadCell::create(Kind::Thread, false, new, || ())
     };
     THREAD

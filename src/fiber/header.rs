@@ -162,7 +162,10 @@ impl Header {
             return id;
         }
         let fresh = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+        match self
+            .id
+            .compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed)
+        {
             Ok(_) => fresh,
             Err(first) => first,
         }
@@ -193,7 +196,12 @@ impl Header {
             return cold;
         }
         let fresh = Box::into_raw(Box::<Cold>::default());
-        match self.cold.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
+        match self.cold.compare_exchange(
+            ptr::null_mut(),
+            fresh,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
             // SAFETY: just stored; lives as long as the cell.
             Ok(_) => unsafe { &*fresh },
             Err(first) => {

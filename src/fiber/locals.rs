@@ -23,7 +23,9 @@ pub(crate) struct Locals {
 
 impl std::fmt::Debug for Locals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Locals").field("len", &self.slots.len()).finish()
+        f.debug_struct("Locals")
+            .field("len", &self.slots.len())
+            .finish()
     }
 }
 

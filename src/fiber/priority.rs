@@ -30,7 +30,11 @@ impl Priority {
     /// The priority of that level, or `None` if it is above 7.
     #[must_use]
     pub const fn new(level: u8) -> Option<Self> {
-        if (level as usize) < PRIORITIES { Some(Self(level)) } else { None }
+        if (level as usize) < PRIORITIES {
+            Some(Self(level))
+        } else {
+            None
+        }
     }
 
     /// The level, 0 to 7.

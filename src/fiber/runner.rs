@@ -43,11 +43,16 @@ pub(crate) struct Runner {
 
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner").field("class", &self.class).finish_non_exhaustive()
+        f.debug_struct("Runner")
+            .field("class", &self.class)
+            .finish_non_exhaustive()
     }
 }
 
-const _: () = assert!(size_of::<Runner>() <= HEAD_BYTES, "the record must fit above the stack's base");
+const _: () = assert!(
+    size_of::<Runner>() <= HEAD_BYTES,
+    "the record must fit above the stack's base"
+);
 const _: () = assert!(align_of::<Runner>() <= 16);
 
 impl Runner {

@@ -30,7 +30,10 @@ unsafe impl Send for ScopeWord {}
 
 impl ScopeWord {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU64::new(0), owner: Cell::new(std::ptr::null()) }
+        Self {
+            word: AtomicU64::new(0),
+            owner: Cell::new(std::ptr::null()),
+        }
     }
 
     /// One more fiber.
@@ -53,7 +56,11 @@ impl ScopeWord {
         // Read first: after the subtraction the frame may be gone, unless the owner waits for us.
         // Release: the fiber's writes. Acquire: pairs with wait (the owner's address).
         let old = self.word.fetch_sub(ONE, Ordering::AcqRel);
-        if old & !PANICKED == ONE | WAITING { Some(self.owner.get()) } else { None }
+        if old & !PANICKED == ONE | WAITING {
+            Some(self.owner.get())
+        } else {
+            None
+        }
     }
 
     /// A fiber's panic was seen by nobody: the scope will raise one of its own.

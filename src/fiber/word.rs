@@ -68,7 +68,10 @@ const REF_MAX: u64 = 1 << 23;
 const _: () = {
     let flags = HOMELESS | SHARED | PARKED | DONE | JOIN_WAIT | HAS_CALLS | THREAD | JOINABLE;
     assert!(REASONS & MASK == 0 && (REASONS | MASK) & flags == 0 && flags < REF_ONE);
-    assert!(REASONS + MASK + flags == REF_ONE - 1, "the masks must partition the word");
+    assert!(
+        REASONS + MASK + flags == REF_ONE - 1,
+        "the masks must partition the word"
+    );
 };
 
 /// What kind of sleeper the word belongs to.
@@ -137,7 +140,9 @@ impl Word {
             Kind::Floating => SHARED,
             Kind::Thread => SHARED | THREAD,
         };
-        Self(AtomicU64::new(kind | refs * REF_ONE | if joinable { JOINABLE } else { 0 }))
+        Self(AtomicU64::new(
+            kind | refs * REF_ONE | if joinable { JOINABLE } else { 0 },
+        ))
     }
 
     /// Stores reasons from any thread, and says what the caller must do.
@@ -154,7 +159,11 @@ impl Word {
                 let accepted = (old & MASK) >> MASK_SHIFT;
                 if old & PARKED != 0 && new & accepted != 0 {
                     new &= !(PARKED | MASK);
-                    woken = if old & THREAD != 0 { Woken::Unblock } else { Woken::Enqueue };
+                    woken = if old & THREAD != 0 {
+                        Woken::Unblock
+                    } else {
+                        Woken::Enqueue
+                    };
                 } else {
                     woken = Woken::Nothing;
                 }
@@ -168,7 +177,10 @@ impl Word {
             // Written even if nothing changes, so that every waker's writes reach the sleeper.
             // Release: pairs with Acquire in absorb, take_remote, try_take, finish.
             // Acquire: pairs with Release in commit_park and absorb (saved registers, home pointer).
-            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return woken,
                 Err(now) => old = now,
             }
@@ -242,7 +254,10 @@ impl Word {
             }
             let new = (old & !MASK) | PARKED | u64::from(mask) << MASK_SHIFT;
             // Release: pairs with Acquire in wake; publishes the saved registers.
-            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return true,
                 Err(now) => old = now,
             }
@@ -252,7 +267,10 @@ impl Word {
     /// Shared, by the sleeper itself: takes the park back (a timed wait that ran out). False if a waker
     /// was first and is about to unblock it.
     #[must_use]
-    #[allow(dead_code, reason = "the timed waits of the next stage are its callers")]
+    #[allow(
+        dead_code,
+        reason = "the timed waits of the next stage are its callers"
+    )]
     pub(crate) fn cancel_park(&self) -> bool {
         self.0.fetch_and(!(PARKED | MASK), Ordering::AcqRel) & PARKED != 0
     }
@@ -298,7 +316,10 @@ impl Word {
             }
             let new = old - (REF_ONE | JOINABLE);
             // Not the last reference: the scheduler's is there until DONE.
-            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return Detached::Running,
                 Err(now) => old = now,
             }
@@ -354,7 +375,10 @@ impl Word {
             }
             let new = (old | DONE) - REF_ONE;
             // Release: publishes the result. Acquire: pairs with wait_join (the joiner pointer).
-            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => {
                     return Finished::Done {
                         joiner: old & JOIN_WAIT != 0,

@@ -105,38 +105,103 @@ impl Options {
     pub(crate) fn check(self, env: Lookup<'_>) -> io::Result<Config> {
         let cpus = || os::thread::available_parallelism();
         let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok();
-        let workers = pick(self.workers.map(|n| n as u64), env, "FIBERS_WORKERS", number, "a number from 1 to 1024")?
-            .unwrap_or_else(|| cpus().min(WORKERS_MAX) as u64);
+        let workers = pick(
+            self.workers.map(|n| n as u64),
+            env,
+            "FIBERS_WORKERS",
+            number,
+            "a number from 1 to 1024",
+        )?
+        .unwrap_or_else(|| cpus().min(WORKERS_MAX) as u64);
         within("workers (FIBERS_WORKERS)", workers, 1, WORKERS_MAX as u64)?;
-        let name = self.name.or_else(|| env("FIBERS_NAME")).unwrap_or_else(|| "fibers".to_owned());
+        let name = self
+            .name
+            .or_else(|| env("FIBERS_NAME"))
+            .unwrap_or_else(|| "fibers".to_owned());
         if name.is_empty() || name.len() > NAME_MAX || name.contains('\0') {
             return Err(invalid(format!(
                 "option name (FIBERS_NAME) is {name:?}; it must be 1 to {NAME_MAX} bytes without NUL"
             )));
         }
         let size = "bytes, or with a suffix K or M";
-        let stack_bytes = pick(self.stack_bytes.map(|n| n as u64), env, "FIBERS_STACK_SIZE", bytes, size)?
-            .unwrap_or(256 << 10);
+        let stack_bytes = pick(
+            self.stack_bytes.map(|n| n as u64),
+            env,
+            "FIBERS_STACK_SIZE",
+            bytes,
+            size,
+        )?
+        .unwrap_or(256 << 10);
         check_stack_bytes("stack_size (FIBERS_STACK_SIZE)", stack_bytes)?;
         let page = os::memory::page_size() as u64;
-        let guard_bytes =
-            pick(self.guard_bytes.map(|n| n as u64), env, "FIBERS_GUARD_SIZE", bytes, size)?.unwrap_or(page);
-        within("guard_size (FIBERS_GUARD_SIZE)", guard_bytes, page, stack_bytes / 4)?;
-        let guard = pick(self.guard, env, "FIBERS_GUARD", guard_method, "auto, markers or mprotect")?
-            .unwrap_or_default();
-        let fibers_max = pick(self.fibers_max, env, "FIBERS_MAX_FIBERS", number, "a number from 1")?;
+        let guard_bytes = pick(
+            self.guard_bytes.map(|n| n as u64),
+            env,
+            "FIBERS_GUARD_SIZE",
+            bytes,
+            size,
+        )?
+        .unwrap_or(page);
+        within(
+            "guard_size (FIBERS_GUARD_SIZE)",
+            guard_bytes,
+            page,
+            stack_bytes / 4,
+        )?;
+        let guard = pick(
+            self.guard,
+            env,
+            "FIBERS_GUARD",
+            guard_method,
+            "auto, markers or mprotect",
+        )?
+        .unwrap_or_default();
+        let fibers_max = pick(
+            self.fibers_max,
+            env,
+            "FIBERS_MAX_FIBERS",
+            number,
+            "a number from 1",
+        )?;
         if let Some(max) = fibers_max {
             within("max_fibers (FIBERS_MAX_FIBERS)", max, 1, u64::MAX)?;
         }
         let micros = |text: &str| number(text).map(Duration::from_micros);
-        let spin = pick(self.spin, env, "FIBERS_SPIN_US", micros, "microseconds, 0 to 1000000")?
-            // Spinning pays only where the thread that will bring work has a CPU of its own.
-            .unwrap_or(if cpus() > 1 { Duration::from_micros(20) } else { Duration::ZERO });
-        within("spin (FIBERS_SPIN_US), in microseconds,", spin.as_micros() as u64, 0, SPIN_MAX.as_micros() as u64)?;
-        let fairness = pick(self.fairness.map(u64::from), env, "FIBERS_FAIRNESS", number, "a number from 1")?
-            .unwrap_or(61);
-        within("fairness (FIBERS_FAIRNESS)", fairness, 1, u64::from(FAIRNESS_MAX))?;
-        let pin_workers = pick(self.pin_workers, env, "FIBERS_PIN", flag, "0 or 1")?.unwrap_or(false);
+        let spin = pick(
+            self.spin,
+            env,
+            "FIBERS_SPIN_US",
+            micros,
+            "microseconds, 0 to 1000000",
+        )?
+        // Spinning pays only where the thread that will bring work has a CPU of its own.
+        .unwrap_or(if cpus() > 1 {
+            Duration::from_micros(20)
+        } else {
+            Duration::ZERO
+        });
+        within(
+            "spin (FIBERS_SPIN_US), in microseconds,",
+            spin.as_micros() as u64,
+            0,
+            SPIN_MAX.as_micros() as u64,
+        )?;
+        let fairness = pick(
+            self.fairness.map(u64::from),
+            env,
+            "FIBERS_FAIRNESS",
+            number,
+            "a number from 1",
+        )?
+        .unwrap_or(61);
+        within(
+            "fairness (FIBERS_FAIRNESS)",
+            fairness,
+            1,
+            u64::from(FAIRNESS_MAX),
+        )?;
+        let pin_workers =
+            pick(self.pin_workers, env, "FIBERS_PIN", flag, "0 or 1")?.unwrap_or(false);
         Ok(Config {
             workers: workers as usize,
             name,
@@ -155,9 +220,13 @@ impl Options {
 
 /// The size class of a stack, or an error that names the option.
 pub(crate) fn check_stack_bytes(option: &str, stack_bytes: u64) -> io::Result<SizeClass> {
-    let class = usize::try_from(stack_bytes).ok().and_then(SizeClass::for_bytes);
+    let class = usize::try_from(stack_bytes)
+        .ok()
+        .and_then(SizeClass::for_bytes);
     class.ok_or_else(|| {
-        invalid(format!("option {option} is {stack_bytes}; it must be 1 byte to 8 MiB (8388608)"))
+        invalid(format!(
+            "option {option} is {stack_bytes}; it must be 1 byte to 8 MiB (8388608)"
+        ))
     })
 }
 
@@ -175,7 +244,9 @@ fn pick<T>(
         None => Ok(None),
         Some(text) => match parse(&text) {
             Some(value) => Ok(Some(value)),
-            None => Err(invalid(format!("environment variable {variable} is {text:?}; expected {expected}"))),
+            None => Err(invalid(format!(
+                "environment variable {variable} is {text:?}; expected {expected}"
+            ))),
         },
     }
 }
@@ -184,7 +255,9 @@ fn within(option: &str, value: u64, min: u64, max: u64) -> io::Result<()> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
-    Err(invalid(format!("option {option} is {value}; it must be {min} to {max}")))
+    Err(invalid(format!(
+        "option {option} is {value}; it must be {min} to {max}"
+    )))
 }
 
 fn invalid(text: String) -> io::Error {
@@ -224,25 +297,47 @@ mod tests {
 
     fn check(options: Options, table: &[(&str, &str)]) -> Result<Config, String> {
         let lookup = |name: &str| {
-            table.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            table
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
         };
         options.check(&lookup).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_builder_wins_over_the_environment() {
-        let options = Options { workers: Some(3), ..Options::default() };
-        let config = check(options, &[("FIBERS_WORKERS", "5"), ("FIBERS_STACK_SIZE", "64K")]).unwrap();
+        let options = Options {
+            workers: Some(3),
+            ..Options::default()
+        };
+        let config = check(
+            options,
+            &[("FIBERS_WORKERS", "5"), ("FIBERS_STACK_SIZE", "64K")],
+        )
+        .unwrap();
         assert_eq!((config.workers, config.stack_bytes), (3, 64 << 10));
     }
 
     #[test]
     fn every_bad_value_is_named_with_its_range() {
         for (variable, value, wanted) in [
-            ("FIBERS_WORKERS", "0", "workers (FIBERS_WORKERS) is 0; it must be 1 to 1024"),
+            (
+                "FIBERS_WORKERS",
+                "0",
+                "workers (FIBERS_WORKERS) is 0; it must be 1 to 1024",
+            ),
             ("FIBERS_WORKERS", "1025", "is 1025"),
-            ("FIBERS_WORKERS", "many", "FIBERS_WORKERS is \"many\"; expected a number from 1 to 1024"),
-            ("FIBERS_STACK_SIZE", "0", "stack_size (FIBERS_STACK_SIZE) is 0"),
+            (
+                "FIBERS_WORKERS",
+                "many",
+                "FIBERS_WORKERS is \"many\"; expected a number from 1 to 1024",
+            ),
+            (
+                "FIBERS_STACK_SIZE",
+                "0",
+                "stack_size (FIBERS_STACK_SIZE) is 0",
+            ),
             ("FIBERS_STACK_SIZE", "1G", "expected bytes"),
             ("FIBERS_STACK_SIZE", "99M", "8 MiB"),
             ("FIBERS_GUARD_SIZE", "1", "guard_size"),
@@ -262,7 +357,10 @@ mod tests {
     fn misspelt_variables_are_refused() {
         let names = ["PATH".to_owned(), "FIBERS_WORKER".to_owned()];
         let error = check_names(names.into_iter()).unwrap_err().to_string();
-        assert!(error.contains("FIBERS_WORKER;") && error.contains("FIBERS_WORKERS"), "{error}");
+        assert!(
+            error.contains("FIBERS_WORKER;") && error.contains("FIBERS_WORKERS"),
+            "{error}"
+        );
         assert!(check_names(VARIABLES.iter().map(|name| (*name).to_owned())).is_ok());
     }
 }

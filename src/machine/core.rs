@@ -63,12 +63,14 @@ unsafe impl Sync for Machine {}
 impl Machine {
     /// Makes the parts; no thread yet.
     pub(crate) fn assemble(config: Config, clock: Clock, chains: bool) -> io::Result<Arc<Self>> {
-        let class = SizeClass::for_bytes(config.stack_bytes)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "stack size out of range"))?;
+        let class = SizeClass::for_bytes(config.stack_bytes).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "stack size out of range")
+        })?;
         let pool = StackPool::new(config.pool())?;
         let seed = config.seed.unwrap_or_else(|| os::clock::now_ns());
-        let workers: Box<[&'static Worker]> =
-            (0..config.workers).map(|i| Worker::take_record(i, seed.wrapping_add(i as u64))).collect();
+        let workers: Box<[&'static Worker]> = (0..config.workers)
+            .map(|i| Worker::take_record(i, seed.wrapping_add(i as u64)))
+            .collect();
         let machine = Arc::new(Self {
             shared: SharedQueue::new(config.workers),
             workers,
@@ -96,7 +98,11 @@ impl Machine {
     /// that did leave again and the error is returned.
     pub(crate) fn start(self: &Arc<Self>) -> io::Result<Vec<std::thread::JoinHandle<()>>> {
         let mut threads = Vec::with_capacity(self.workers.len());
-        let cpus = if self.config.pin_workers { os::thread::allowed_cpus() } else { Vec::new() };
+        let cpus = if self.config.pin_workers {
+            os::thread::allowed_cpus()
+        } else {
+            Vec::new()
+        };
         for (index, worker) in self.workers.iter().copied().enumerate() {
             let machine = Arc::clone(self);
             let cpu = cpus.get(index % cpus.len().max(1)).copied();
@@ -157,7 +163,11 @@ impl Machine {
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        if self.config.floating { Kind::Floating } else { Kind::Pinned }
+        if self.config.floating {
+            Kind::Floating
+        } else {
+            Kind::Pinned
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -221,10 +231,14 @@ impl Machine {
 
     /// Counts a fiber in, if there is a limit.
     pub(crate) fn enter_population(&self) -> io::Result<()> {
-        let Some(max) = self.config.fibers_max else { return Ok(()) };
-        let entered = self.population.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |population| {
-            (population < max).then_some(population + 1)
-        });
+        let Some(max) = self.config.fibers_max else {
+            return Ok(());
+        };
+        let entered =
+            self.population
+                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |population| {
+                    (population < max).then_some(population + 1)
+                });
         entered.map(drop).map_err(|_| {
             io::Error::new(
                 io::ErrorKind::QuotaExceeded,

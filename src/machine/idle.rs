@@ -75,7 +75,9 @@ impl SleepWord {
             return false;
         }
         // Release: pairs with Acquire in rise.
-        self.0.compare_exchange(ASLEEP, NOTIFIED, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.0
+            .compare_exchange(ASLEEP, NOTIFIED, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 }
 
@@ -100,7 +102,12 @@ impl IdleWord {
         let mut old = self.0.load(Ordering::Relaxed);
         while old & SEARCH < max {
             // Relaxed would do for a counter; the orders that matter are fenced (IDLE-2).
-            match self.0.compare_exchange_weak(old, old + SEARCH_ONE, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.0.compare_exchange_weak(
+                old,
+                old + SEARCH_ONE,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(now) => old = now,
             }
@@ -116,7 +123,11 @@ impl IdleWord {
 
     /// Under the lock, by a worker that registers as idle; `searching` if it was a searcher. Step (2).
     pub(crate) fn retire(&self, searching: bool) {
-        let delta = if searching { IDLE_ONE - SEARCH_ONE } else { IDLE_ONE };
+        let delta = if searching {
+            IDLE_ONE - SEARCH_ONE
+        } else {
+            IDLE_ONE
+        };
         self.0.fetch_add(delta, Ordering::AcqRel);
     }
 
@@ -136,7 +147,12 @@ impl IdleWord {
             if old & SEARCH != 0 || old < IDLE_ONE {
                 return false;
             }
-            match self.0.compare_exchange_weak(old, old + SEARCH_ONE, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.0.compare_exchange_weak(
+                old,
+                old + SEARCH_ONE,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(now) => old = now,
             }

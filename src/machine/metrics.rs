@@ -11,7 +11,10 @@ impl Count {
     #[inline]
     pub(crate) fn add(&self, n: u64) {
         // Relaxed: a statistic.
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
     }
 
     pub(crate) fn get(&self) -> u64 {

@@ -48,7 +48,9 @@ pub(crate) fn sleep(mask: u16) -> u16 {
 #[inline(always)]
 fn take_own(fiber: &Header, mask: u16) -> u16 {
     let accepted = fiber.reasons.get() & mask;
-    fiber.reasons.set(fiber.reasons.get() & !(accepted & !CANCEL));
+    fiber
+        .reasons
+        .set(fiber.reasons.get() & !(accepted & !CANCEL));
     accepted
 }
 
@@ -113,7 +115,11 @@ pub(crate) fn yield_now() {
 pub(crate) fn running() -> Option<(Own, *const Header)> {
     let me = Own::current()?;
     let header = me.local().current.get();
-    if header.is_null() { None } else { Some((me, header)) }
+    if header.is_null() {
+        None
+    } else {
+        Some((me, header))
+    }
 }
 
 /// True if the running fiber must not switch now.

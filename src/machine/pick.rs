@@ -40,7 +40,9 @@ impl Own {
         }
         shared &= LISTS;
         if tick.wrapping_sub(local.next_fair.get()) as i32 >= 0 {
-            local.next_fair.set(tick.wrapping_add(self.machine().config.fairness));
+            local
+                .next_fair
+                .set(tick.wrapping_add(self.machine().config.fairness));
             if let Some(pick) = self.pick_fair() {
                 return Some(pick);
             }
@@ -55,7 +57,11 @@ impl Own {
 
     fn pick_slow(self, ready: u32, mut shared: u32) -> Option<Pick> {
         let local = self.local();
-        let mut own = if local.cache.is_empty() && local.floats.is_empty() { 0 } else { NORMAL };
+        let mut own = if local.cache.is_empty() && local.floats.is_empty() {
+            0
+        } else {
+            NORMAL
+        };
         loop {
             let all = ready | own | shared;
             if all == 0 {
@@ -87,14 +93,21 @@ impl Own {
     #[inline]
     fn pop_ready(self, class: usize) -> Option<Pick> {
         // Unstarted here: spawned by spawn_local.
-        self.local().ready.with(|ready| ready.pop_front(class)).map(|header| from_list(header))
+        self.local()
+            .ready
+            .with(|ready| ready.pop_front(class))
+            .map(|header| from_list(header))
     }
 
     /// The fair pick: the oldest of the next class in turn. See the head of the file.
     #[cold]
     fn pick_fair(self) -> Option<Pick> {
         let local = self.local();
-        let own = if local.cache.is_empty() && local.floats.is_empty() { 0 } else { NORMAL };
+        let own = if local.cache.is_empty() && local.floats.is_empty() {
+            0
+        } else {
+            NORMAL
+        };
         let shared = self.machine().shared.mask() & LISTS;
         let all = local.ready.with(|ready| ready.mask()) | own | shared;
         if all == 0 {
@@ -110,7 +123,13 @@ impl Own {
         (0..SOURCES).find_map(|step| match (source + step) % SOURCES {
             0 => self.pop_ready(class as usize),
             1 if 1 << class == NORMAL => self.oldest_of_cache(),
-            2 if shared & 1 << class != 0 => self.machine().shared.lock().lists.pop_front(class as usize).map(|header| from_list(header)),
+            2 if shared & 1 << class != 0 => self
+                .machine()
+                .shared
+                .lock()
+                .lists
+                .pop_front(class as usize)
+                .map(|header| from_list(header)),
             _ => None,
         })
     }
@@ -134,7 +153,10 @@ impl Own {
             Work::Fiber(header) => from_list(header),
             Work::Job(job) => {
                 let job = job as usize;
-                let new = NewFiber { class: self.machine().class.index() as u8, ..NewFiber::default() };
+                let new = NewFiber {
+                    class: self.machine().class.index() as u8,
+                    ..NewFiber::default()
+                };
                 let header = FiberCell::create(self.machine().kind(), false, new, move || {
                     let job = job as *const crate::machine::item::Job;
                     // SAFETY: taken out of a cache, so ours to run, once; the owner's frame waits for it.
@@ -161,5 +183,9 @@ pub(crate) fn started(item: Item) -> Pick {
 /// Shared lists hold unstarted fibers, and started ones of floating machines.
 pub(crate) fn from_list(header: *const Header) -> Pick {
     // SAFETY: taken out of a queue, so alive and ours.
-    if unsafe { &*header }.runner.get().is_null() { Pick::Fresh(header) } else { Pick::Started(header) }
+    if unsafe { &*header }.runner.get().is_null() {
+        Pick::Fresh(header)
+    } else {
+        Pick::Started(header)
+    }
 }

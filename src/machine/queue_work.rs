@@ -24,7 +24,10 @@ impl Machine {
                 }
                 me.counters().spawned.add(1);
                 if fiber.local {
-                    fiber.home.store(me.worker().as_home().cast_mut(), std::sync::atomic::Ordering::Relaxed);
+                    fiber.home.store(
+                        me.worker().as_home().cast_mut(),
+                        std::sync::atomic::Ordering::Relaxed,
+                    );
                     me.make_ready(header);
                     fiber.state.set(State::Fresh);
                 } else if fiber.priority() == Priority::NORMAL {
@@ -36,7 +39,11 @@ impl Machine {
                 Ok(())
             }
             _ => {
-                if self.push_shared(header, true) { Ok(()) } else { Err(Stopped) }
+                if self.push_shared(header, true) {
+                    Ok(())
+                } else {
+                    Err(Stopped)
+                }
             }
         }
     }
@@ -94,7 +101,9 @@ impl Machine {
     /// Wakes every idle worker: for news that concerns them all.
     pub(crate) fn notify_all(&self) {
         loop {
-            let Some(worker) = self.shared.lock().pop_idle() else { return };
+            let Some(worker) = self.shared.lock().pop_idle() else {
+                return;
+            };
             notify(worker);
         }
     }

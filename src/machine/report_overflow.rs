@@ -37,7 +37,10 @@ fn running_fiber() -> Option<OverflowInfo> {
     // SAFETY: the runner of a running fiber.
     let runner = unsafe { &*runner };
     let class = runner.class();
-    let name = fiber.cold().and_then(|cold| cold.name.as_deref()).unwrap_or("<unnamed>");
+    let name = fiber
+        .cold()
+        .and_then(|cold| cold.name.as_deref())
+        .unwrap_or("<unnamed>");
     Some(OverflowInfo {
         guard: runner.guard(worker.guard_bytes()),
         stack_bytes: class.bytes(),

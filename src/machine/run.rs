@@ -44,7 +44,9 @@ impl Own {
             let fiber = unsafe { &*header };
             fiber.state.set(State::Running);
             // A pinned fiber's home is this worker already; a floating one's changes here.
-            fiber.home.store(self.worker().as_home().cast_mut(), Ordering::Relaxed);
+            fiber
+                .home
+                .store(self.worker().as_home().cast_mut(), Ordering::Relaxed);
             local.current.set(header);
             self.counters().switches.add(1);
             // SAFETY: RUN-3: the fiber is ready and ours, its runner suspended.
@@ -124,7 +126,9 @@ impl Own {
         // SAFETY: the runner is ours and carries no fiber.
         let runner = unsafe { &*runner };
         // Relaxed: published by the store that follows.
-        runner.home.store(self.worker().as_home().cast_mut(), Ordering::Relaxed);
+        runner
+            .home
+            .store(self.worker().as_home().cast_mut(), Ordering::Relaxed);
         // Release: pairs with Acquire in Runner::fiber.
         runner.fiber.store(header.cast_mut(), Ordering::Release);
         self.machine().fiber_began(self);
@@ -154,17 +158,23 @@ fn runner_body(runner: &Runner) {
     // Never disarmed: the loop does not end.
     let _bomb = AbortOnUnwind("a panic left the scheduler's own code on a fiber stack");
     loop {
-        let Some(me) = Own::current() else { std::process::abort() };
+        let Some(me) = Own::current() else {
+            std::process::abort()
+        };
         let ending = run_closure(me, me.local().current.get());
         end(runner, ending);
         // Read again: a floating fiber may have ended on another worker than it began.
-        let Some(me) = Own::current() else { std::process::abort() };
+        let Some(me) = Own::current() else {
+            std::process::abort()
+        };
         if let Some(header) = me.next_fresh(runner) {
             me.begin(header, runner);
             // SAFETY: picked, so alive and ours.
             let fiber = unsafe { &*header };
             fiber.state.set(State::Running);
-            fiber.home.store(me.worker().as_home().cast_mut(), Ordering::Relaxed);
+            fiber
+                .home
+                .store(me.worker().as_home().cast_mut(), Ordering::Relaxed);
             me.local().current.set(header);
             continue;
         }
@@ -193,11 +203,15 @@ pub(crate) fn end_unstarted(me: Own, header: *const Header) {
 
 /// The end of a fiber, on its own stack, as the running fiber until the last step.
 fn end(runner: &Runner, ending: Ending) {
-    let Some(me) = Own::current() else { std::process::abort() };
+    let Some(me) = Own::current() else {
+        std::process::abort()
+    };
     let header = me.local().current.get();
     // SAFETY: alive until `finish` gives up the scheduler's reference.
     drop_locals(unsafe { &*header });
-    let Some(me) = Own::current() else { std::process::abort() };
+    let Some(me) = Own::current() else {
+        std::process::abort()
+    };
     finish(me, header, Some(runner), ending);
 }
 
@@ -209,7 +223,9 @@ fn finish(me: Own, header: *const Header, runner: Option<&Runner>, ending: Endin
     let on_stack = |fiber: *mut Header| {
         let Some(runner) = runner else { return };
         // RUN-2, floating: whoever looks holds the roster.
-        let Some(me) = Own::current() else { std::process::abort() };
+        let Some(me) = Own::current() else {
+            std::process::abort()
+        };
         let roster = floating.then(|| me.machine().roster.lock());
         runner.fiber.store(fiber, Ordering::Release);
         drop(roster);
@@ -225,7 +241,12 @@ fn finish(me: Own, header: *const Header, runner: Option<&Runner>, ending: Endin
         on_stack(std::ptr::null_mut());
         fiber.state.set(State::Over);
         let finished = fiber.word.finish(calls_closed, result_dropped);
-        if let Finished::Done { joiner, last, in_flight } = finished {
+        if let Finished::Done {
+            joiner,
+            last,
+            in_flight,
+        } = finished
+        {
             break (joiner, last, in_flight);
         }
         fiber.state.set(State::Running);
@@ -245,7 +266,9 @@ fn finish(me: Own, header: *const Header, runner: Option<&Runner>, ending: Endin
         }
     };
     // From here on the fiber is over: nothing below switches.
-    let Some(me) = Own::current() else { std::process::abort() };
+    let Some(me) = Own::current() else {
+        std::process::abort()
+    };
     me.local().current.set(std::ptr::null());
     if joiner {
         // SAFETY: the joiner keeps both alive until its QUEUE has come (WORD-4).
@@ -254,7 +277,8 @@ fn finish(me: Own, header: *const Header, runner: Option<&Runner>, ending: Endin
         // SAFETY: the last reference was ours.
         unsafe { (vtable.free)(header) };
     }
-    me.machine().fiber_over(me, ending, in_flight, runner.is_some());
+    me.machine()
+        .fiber_over(me, ending, in_flight, runner.is_some());
     if !scope.is_null() {
         // SAFETY: the scope's frame waits for this very call, which is the last touch (SCOPE-1).
         if let Some(owner) = unsafe { (*scope).done(unseen_panic) } {

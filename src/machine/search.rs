@@ -53,8 +53,14 @@ impl Own {
                 return None;
             }
             // A lone item in sight is worth waiting for until it is old enough, whatever the spin.
-            let until_ns = if lone.is_some() { spin_ns.max(2 * LONE_NS) } else { spin_ns };
-            if now_ns - begin_ns >= until_ns || machine.shared.mask() & crate::machine::shared::CONTROL != 0 {
+            let until_ns = if lone.is_some() {
+                spin_ns.max(2 * LONE_NS)
+            } else {
+                spin_ns
+            };
+            if now_ns - begin_ns >= until_ns
+                || machine.shared.mask() & crate::machine::shared::CONTROL != 0
+            {
                 // Still a searcher: `sleep` gives it up together with going idle (IDLE-2).
                 return None;
             }
@@ -66,7 +72,8 @@ impl Own {
 
     /// Mail, or something in the shared lists.
     fn has_own_news(self) -> bool {
-        self.worker().inbox.has_mail() || self.machine().shared.mask() & crate::machine::shared::LISTS != 0
+        self.worker().inbox.has_mail()
+            || self.machine().shared.mask() & crate::machine::shared::LISTS != 0
     }
 
     /// No longer a searcher, because there is work: the last one tells the next.
@@ -105,7 +112,13 @@ impl Own {
                             return Some(pick);
                         }
                     }
-                    _ => *lone = Some(Lone { worker: victim.index(), looks, since_ns: now_ns }),
+                    _ => {
+                        *lone = Some(Lone {
+                            worker: victim.index(),
+                            looks,
+                            since_ns: now_ns,
+                        })
+                    }
                 }
             }
         }

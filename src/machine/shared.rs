@@ -141,7 +141,12 @@ impl Guard<'_> {
 
     /// Takes this worker off the list, if it is still there.
     pub(crate) fn remove_idle(&mut self, worker: &Worker) {
-        if let Some(at) = self.inner.idle.iter().rposition(|other| std::ptr::eq(*other, worker)) {
+        if let Some(at) = self
+            .inner
+            .idle
+            .iter()
+            .rposition(|other| std::ptr::eq(*other, worker))
+        {
             self.inner.idle.remove(at);
             self.queue.idle.unregister();
         }

@@ -83,7 +83,11 @@ impl Own {
         // Step (3); pairs with the fence of whoever brings work.
         fence(Ordering::SeqCst);
         // Step (4).
-        if worker.inbox.has_mail() || self.sees_spare() { Down::Up } else { down }
+        if worker.inbox.has_mail() || self.sees_spare() {
+            Down::Up
+        } else {
+            down
+        }
     }
 
     /// Up again: leaves the idle list if nobody has taken us off it, and empties the slot.

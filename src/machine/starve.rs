@@ -15,9 +15,15 @@ use crate::machine::worker::{Own, Pick};
 impl Machine {
     /// Started fibers that have not ended, over all workers.
     fn live(&self) -> u64 {
-        let (started, finished) = self.workers.iter().fold((0, 0), |(started, finished), worker| {
-            (started + worker.counters.started.get(), finished + worker.counters.finished.get())
-        });
+        let (started, finished) =
+            self.workers
+                .iter()
+                .fold((0, 0), |(started, finished), worker| {
+                    (
+                        started + worker.counters.started.get(),
+                        finished + worker.counters.finished.get(),
+                    )
+                });
         started.saturating_sub(finished)
     }
 
@@ -76,7 +82,9 @@ impl Own {
             return;
         }
         let hopeless = !self.has_stacks();
-        let Some(header) = shared.starved.pop() else { return };
+        let Some(header) = shared.starved.pop() else {
+            return;
+        };
         let why = shared.starved_why.clone();
         machine.set_starving(!shared.starved.is_empty());
         drop(shared);
@@ -90,7 +98,9 @@ impl Own {
     }
 
     fn has_stacks(self) -> bool {
-        self.local().stacks.with(|stacks| stacks.iter().any(|magazine| !magazine.is_empty()))
+        self.local()
+            .stacks
+            .with(|stacks| stacks.iter().any(|magazine| !magazine.is_empty()))
     }
 }
 

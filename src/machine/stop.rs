@@ -43,7 +43,11 @@ pub struct FiberReport {
 impl std::fmt::Display for FiberReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = self.name.as_deref().unwrap_or("<unnamed>");
-        write!(f, "fiber '{name}' (id {}) on worker {}: {}", self.id, self.worker, self.state)?;
+        write!(
+            f,
+            "fiber '{name}' (id {}) on worker {}: {}",
+            self.id, self.worker, self.state
+        )?;
         if !self.waits_for.is_empty() {
             write!(f, ", waits for {:?}", self.waits_for)?;
         }
@@ -83,7 +87,9 @@ impl Machine {
         let silent = if gate.exited == self.workers.len() {
             Vec::new()
         } else {
-            (0..self.workers.len()).filter(|index| !gate.answered.contains(index)).collect()
+            (0..self.workers.len())
+                .filter(|index| !gate.answered.contains(index))
+                .collect()
         };
         drop(gate);
         self.shared.lock().control &= !ASK;
@@ -120,7 +126,8 @@ impl Own {
     pub(crate) fn has_heeded(self, shared: &Shared) -> bool {
         let answered = shared.control & ASK == 0
             || self.local().answered.get() == self.machine().asked.load(Ordering::Relaxed);
-        let stays = shared.control & STOP == 0 || self.local().swept.get() && !self.may_leave(shared);
+        let stays =
+            shared.control & STOP == 0 || self.local().swept.get() && !self.may_leave(shared);
         answered && stays
     }
 

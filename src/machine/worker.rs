@@ -179,7 +179,10 @@ impl Worker {
 
     /// A record for worker `index` of a machine that is being built.
     pub(crate) fn take_record(index: usize, seed: u64) -> &'static Worker {
-        let worker = UNUSED.lock().pop().unwrap_or_else(|| Box::leak(Box::new(Self::new())));
+        let worker = UNUSED
+            .lock()
+            .pop()
+            .unwrap_or_else(|| Box::leak(Box::new(Self::new())));
         worker.index.store(index, Ordering::Relaxed);
         worker.counters.reset();
         let local = &worker.local;
@@ -231,7 +234,9 @@ impl Worker {
     /// The size of the machine's guards. By the worker's own thread.
     pub(crate) fn guard_bytes(&self) -> usize {
         // SAFETY: the worker's thread runs, so its machine is alive.
-        unsafe { &*self.machine.load(Ordering::Relaxed) }.pool.guard_bytes()
+        unsafe { &*self.machine.load(Ordering::Relaxed) }
+            .pool
+            .guard_bytes()
     }
 
     /// The running fiber, or null. By the worker's own thread, be it in a signal handler.
@@ -254,7 +259,10 @@ impl Own {
             return None;
         }
         // SAFETY: set by `enter` from `as_home`.
-        Some(Self { worker: unsafe { Worker::from_home(home) }, not_send: std::marker::PhantomData })
+        Some(Self {
+            worker: unsafe { Worker::from_home(home) },
+            not_send: std::marker::PhantomData,
+        })
     }
 
     /// Makes this thread that worker.
@@ -264,7 +272,13 @@ impl Own {
     /// started on this thread.
     pub(crate) unsafe fn enter(worker: &'static Worker) -> (Self, *const Home) {
         let before = current::set_worker(worker.as_home());
-        (Self { worker, not_send: std::marker::PhantomData }, before)
+        (
+            Self {
+                worker,
+                not_send: std::marker::PhantomData,
+            },
+            before,
+        )
     }
 
     /// Makes this thread what it was before `enter`.

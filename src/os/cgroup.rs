@@ -34,7 +34,10 @@ pub(super) fn quota_cpus(root: &Path) -> Option<usize> {
         )
     };
     // Under a hybrid setup the cpu controller is in one of the trees; the other has no such files.
-    [quota(Version::V2), quota(Version::V1)].into_iter().flatten().min()
+    [quota(Version::V2), quota(Version::V1)]
+        .into_iter()
+        .flatten()
+        .min()
 }
 
 /// The path of this process's group inside its tree.
@@ -70,9 +73,17 @@ fn mount_of(mounts: &str, version: Version) -> Option<(PathBuf, String)> {
 /// The group's path as seen below the mount: without the part that the mount's root already is.
 /// A group outside the mount (seen so from some containers) is taken as the mount's root itself.
 fn inside(group: &str, mount_root: &str) -> PathBuf {
-    let below = Path::new(group).strip_prefix(mount_root).unwrap_or(Path::new(""));
-    let escapes = below.components().any(|part| part == std::path::Component::ParentDir);
-    if escapes { PathBuf::new() } else { below.to_path_buf() }
+    let below = Path::new(group)
+        .strip_prefix(mount_root)
+        .unwrap_or(Path::new(""));
+    let escapes = below
+        .components()
+        .any(|part| part == std::path::Component::ParentDir);
+    if escapes {
+        PathBuf::new()
+    } else {
+        below.to_path_buf()
+    }
 }
 
 /// The smallest quota from the group's folder up to the mount itself.

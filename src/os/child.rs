@@ -25,13 +25,24 @@ impl Ended {
     /// Fails the test unless the child ended well; prints what the child printed.
     pub(crate) fn expect_success(&self) {
         println!("{}", self.stdout);
-        assert!(self.status.success(), "{:?}\n{}\n{}", self.status, self.stdout, self.stderr);
+        assert!(
+            self.status.success(),
+            "{:?}\n{}\n{}",
+            self.status,
+            self.stdout,
+            self.stderr
+        );
     }
 
     /// Fails the test unless the child was killed by this signal.
     pub(crate) fn expect_signal(&self, signal: i32) {
         let (status, stderr) = (self.status, &self.stderr);
-        assert_eq!(status.signal(), Some(signal), "{status:?}\n{}\n{stderr}", self.stdout);
+        assert_eq!(
+            status.signal(),
+            Some(signal),
+            "{status:?}\n{}\n{stderr}",
+            self.stdout
+        );
     }
 }
 
@@ -51,10 +62,14 @@ pub(crate) fn run(module: &str, test: &str, body: fn()) -> Ended {
         .stderr(Stdio::piped())
         .spawn()
         .expect("start the child");
-    let mut pipes = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let mut pipes = (
+        child.stdout.take().expect("piped"),
+        child.stderr.take().expect("piped"),
+    );
     let read = |pipe: &mut dyn Read| {
         let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes).expect("read the child's output");
+        pipe.read_to_end(&mut bytes)
+            .expect("read the child's output");
         String::from_utf8_lossy(&bytes).into_owned()
     };
     std::thread::scope(|scope| {
@@ -72,6 +87,10 @@ pub(crate) fn run(module: &str, test: &str, body: fn()) -> Ended {
         };
         let join =
             |reader: std::thread::ScopedJoinHandle<'_, String>| reader.join().expect("reader");
-        Ended { status, stdout: join(stdout), stderr: join(stderr) }
+        Ended {
+            status,
+            stdout: join(stdout),
+            stderr: join(stderr),
+        }
     })
 }

@@ -97,7 +97,10 @@ pub(crate) unsafe fn discard(start: NonNull<u8>, bytes: usize) -> io::Result<()>
 /// Whether the word at `address` can be read, asked of the kernel: no fault, whatever the answer.
 pub(crate) fn is_readable(address: *const AtomicU32) -> bool {
     let op = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-    let no_wait = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let no_wait = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: four arguments with the kernel's types; the kernel checks the address by itself, and
     // it only reads there. A timeout of zero: the call never blocks.
     let done = unsafe { libc::syscall(libc::SYS_futex, address, op, 0, &raw const no_wait) };
@@ -106,7 +109,11 @@ pub(crate) fn is_readable(address: *const AtomicU32) -> bool {
 
 /// The most mappings a process may have, `vm.max_map_count`; none when it cannot be read.
 pub(crate) fn max_map_count() -> Option<usize> {
-    std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
+    std::fs::read_to_string("/proc/sys/vm/max_map_count")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// The error for "no more mappings", which names the limit, its value and the ways out.
@@ -198,7 +205,11 @@ pub(crate) mod fail {
     /// Called first by each call that can be made to fail.
     #[inline]
     pub(crate) fn check(call: Call) -> io::Result<()> {
-        if ARMED.load(Relaxed) == 0 { Ok(()) } else { check_slow(call) }
+        if ARMED.load(Relaxed) == 0 {
+            Ok(())
+        } else {
+            check_slow(call)
+        }
     }
 
     #[cold]

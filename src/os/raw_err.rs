@@ -15,7 +15,10 @@ impl RawErr {
 
     /// An empty message.
     pub(crate) const fn new() -> Self {
-        Self { buffer: [0; Self::BYTES], used: 0 }
+        Self {
+            buffer: [0; Self::BYTES],
+            used: 0,
+        }
     }
 
     /// Appends text.
@@ -54,7 +57,11 @@ impl RawErr {
         }
         while divisor > 0 {
             let digit = (number / divisor) as u8;
-            self.push_bytes(&[if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }]);
+            self.push_bytes(&[if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            }]);
             number %= divisor;
             divisor /= base;
         }
@@ -64,7 +71,11 @@ impl RawErr {
     /// to tell.
     pub(crate) fn flush(&mut self) {
         let mut start = 0;
-        while let Some(rest) = self.buffer.get(start..self.used).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = self
+            .buffer
+            .get(start..self.used)
+            .filter(|rest| !rest.is_empty())
+        {
             // SAFETY: `rest` is a live slice, and the kernel reads no more than its length.
             let written = unsafe { libc::write(2, rest.as_ptr().cast(), rest.len()) };
             match written {

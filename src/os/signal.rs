@@ -142,7 +142,11 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     // SAFETY: with SA_SIGINFO the kernel passes a filled description; for a sent signal the address
     // field holds other bits of it, which is allowed, and `is_sent` tells.
     let (address, code) = unsafe { ((*info).si_addr() as usize, (*info).si_code) };
-    let fault = Fault { address, code, signal };
+    let fault = Fault {
+        address,
+        code,
+        signal,
+    };
     let index = usize::from(signal == libc::SIGBUS);
     match CALLBACK.get().map(|callback| callback(&fault)) {
         // The access repeats on return, meets the default action, and the process dies of it.
@@ -164,7 +168,9 @@ fn chain(index: usize, fault: &Fault, info: *mut libc::siginfo_t, context: *mut 
             unsafe { libc::raise(fault.signal) };
         }
     };
-    let Some(previous) = previous_of(index) else { return default() };
+    let Some(previous) = previous_of(index) else {
+        return default();
+    };
     match previous.sa_sigaction {
         libc::SIG_IGN if fault.is_sent() => {}
         libc::SIG_DFL | libc::SIG_IGN => default(),
@@ -254,7 +260,10 @@ pub(crate) struct AltStack {
 /// Does nothing when memory for it is refused: faults still kill the process then, only an
 /// overflow dies unreported.
 pub(crate) fn ensure_altstack() -> AltStack {
-    AltStack { ours: install_altstack(), _not_send: PhantomData }
+    AltStack {
+        ours: install_altstack(),
+        _not_send: PhantomData,
+    }
 }
 
 /// The current setting of this thread.
@@ -295,7 +304,9 @@ fn install_altstack() -> Option<(NonNull<u8>, libc::stack_t)> {
 
 impl Drop for AltStack {
     fn drop(&mut self) {
-        let Some((start, old)) = self.ours.take() else { return };
+        let Some((start, old)) = self.ours.take() else {
+            return;
+        };
         let guard_bytes = memory::page_size();
         let ours = start.as_ptr() as usize + guard_bytes;
         if current_altstack().is_none_or(|now| now.ss_sp as usize != ours) {

@@ -33,8 +33,11 @@ mod futex_ {
 
     #[test]
     fn accepts_any_timeout_and_is_woken() {
-        let forever =
-            [Duration::MAX, Duration::from_secs(i64::MAX as u64), Duration::from_secs(1 << 40)];
+        let forever = [
+            Duration::MAX,
+            Duration::from_secs(i64::MAX as u64),
+            Duration::from_secs(1 << 40),
+        ];
         for timeout in forever {
             let word = AtomicU32::new(0);
             std::thread::scope(|scope| {
@@ -64,27 +67,31 @@ mod futex_ {
 
     #[test]
     fn signals_neither_end_nor_prolong_a_wait() {
-        run(module_path!(), "signals_neither_end_nor_prolong_a_wait", || {
-            extern "C" fn nothing(_: i32) {}
-            // SAFETY: a handler that does nothing, for a signal that nobody else uses here.
-            unsafe { libc::signal(libc::SIGUSR1, nothing as *const () as libc::sighandler_t) };
-            // SAFETY: no preconditions.
-            let target = unsafe { libc::pthread_self() };
-            let done = AtomicU32::new(0);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    while done.load(Ordering::Relaxed) == 0 {
-                        // SAFETY: the target outlives the scope.
-                        unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
-                        std::thread::sleep(Duration::from_micros(100));
-                    }
+        run(
+            module_path!(),
+            "signals_neither_end_nor_prolong_a_wait",
+            || {
+                extern "C" fn nothing(_: i32) {}
+                // SAFETY: a handler that does nothing, for a signal that nobody else uses here.
+                unsafe { libc::signal(libc::SIGUSR1, nothing as *const () as libc::sighandler_t) };
+                // SAFETY: no preconditions.
+                let target = unsafe { libc::pthread_self() };
+                let done = AtomicU32::new(0);
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        while done.load(Ordering::Relaxed) == 0 {
+                            // SAFETY: the target outlives the scope.
+                            unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+                            std::thread::sleep(Duration::from_micros(100));
+                        }
+                    });
+                    let (start, timeout) = (Instant::now(), Duration::from_millis(50));
+                    assert_eq!(futex::wait(&done, 0, Some(timeout)), Waited::TimedOut);
+                    assert!((timeout..timeout * 20).contains(&start.elapsed()));
+                    done.store(1, Ordering::Relaxed);
                 });
-                let (start, timeout) = (Instant::now(), Duration::from_millis(50));
-                assert_eq!(futex::wait(&done, 0, Some(timeout)), Waited::TimedOut);
-                assert!((timeout..timeout * 20).contains(&start.elapsed()));
-                done.store(1, Ordering::Relaxed);
-            });
-        })
+            },
+        )
         .expect_success();
     }
 }
@@ -115,8 +122,11 @@ mod memory_ {
             // SAFETY: pages of our own mapping, its middle one given up for the guard.
             unsafe {
                 let middle = start.add(page);
-                let install =
-                    if mprotect { memory::protect_none } else { memory::install_guard_marker };
+                let install = if mprotect {
+                    memory::protect_none
+                } else {
+                    memory::install_guard_marker
+                };
                 if let Err(error) = install(middle, page) {
                     println!("not here: {error}");
                     assert!(!mprotect && error.raw_os_error() == Some(libc::EINVAL));
@@ -133,35 +143,42 @@ mod memory_ {
 
     #[test]
     fn the_kth_call_fails_and_only_that_one() {
-        run(module_path!(), "the_kth_call_fails_and_only_that_one", || {
-            let page = memory::page_size();
-            for k in 1..5 {
-                fail::set(fail::Call::Mmap, k);
-                fail::set(fail::Call::ThreadSpawn, k);
-                for call in 1..8 {
-                    let mapped = memory::reserve(page);
-                    assert_eq!(mapped.is_err(), call == k);
-                    if let Ok(start) = mapped {
-                        // SAFETY: mapped just above.
-                        unsafe { memory::release(start, page) }.unwrap();
+        run(
+            module_path!(),
+            "the_kth_call_fails_and_only_that_one",
+            || {
+                let page = memory::page_size();
+                for k in 1..5 {
+                    fail::set(fail::Call::Mmap, k);
+                    fail::set(fail::Call::ThreadSpawn, k);
+                    for call in 1..8 {
+                        let mapped = memory::reserve(page);
+                        assert_eq!(mapped.is_err(), call == k);
+                        if let Ok(start) = mapped {
+                            // SAFETY: mapped just above.
+                            unsafe { memory::release(start, page) }.unwrap();
+                        }
+                        let thread = thread::spawn_named("t".into(), || ());
+                        assert_eq!(thread.is_err(), call == k);
+                        if let Ok(thread) = thread {
+                            thread.join().unwrap();
+                        }
                     }
-                    let thread = thread::spawn_named("t".into(), || ());
-                    assert_eq!(thread.is_err(), call == k);
-                    if let Ok(thread) = thread {
-                        thread.join().unwrap();
-                    }
+                    assert_eq!(fail::calls_left(fail::Call::Mmap), 0);
                 }
-                assert_eq!(fail::calls_left(fail::Call::Mmap), 0);
-            }
-            fail::set(fail::Call::Mmap, 1);
-            fail::set(fail::Call::Mmap, 0);
-            memory::reserve(page).unwrap();
-            fail::set(fail::Call::Protect, 1);
-            let start = memory::reserve(page).unwrap();
-            // SAFETY: a page of our own.
-            let error = unsafe { memory::protect_none(start, page) }.unwrap_err();
-            assert!(error.to_string().contains("vm.max_map_count (now "), "{error}");
-        })
+                fail::set(fail::Call::Mmap, 1);
+                fail::set(fail::Call::Mmap, 0);
+                memory::reserve(page).unwrap();
+                fail::set(fail::Call::Protect, 1);
+                let start = memory::reserve(page).unwrap();
+                // SAFETY: a page of our own.
+                let error = unsafe { memory::protect_none(start, page) }.unwrap_err();
+                assert!(
+                    error.to_string().contains("vm.max_map_count (now "),
+                    "{error}"
+                );
+            },
+        )
         .expect_success();
     }
 }
@@ -186,7 +203,10 @@ mod thread_ {
         let seen: &'static _ = Box::leak(Box::new(seen));
         let ask =
             || *seen.lock().unwrap() = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
-        thread::spawn_named("日本語日本語".into(), ask).unwrap().join().unwrap();
+        thread::spawn_named("日本語日本語".into(), ask)
+            .unwrap()
+            .join()
+            .unwrap();
         assert_eq!(seen.lock().unwrap().trim_end(), "日本語日本");
     }
 

@@ -33,7 +33,9 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
 /// The CPUs that the calling thread may run on, ascending and never empty.
 pub(crate) fn allowed_cpus() -> Vec<usize> {
     let cpus: Vec<usize> = match sched_getaffinity(None) {
-        Ok(set) => (0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect(),
+        Ok(set) => (0..CpuSet::MAX_CPU)
+            .filter(|&cpu| set.is_set(cpu))
+            .collect(),
         // More CPUs than the set can name, or a sandbox without the call: number what std counts.
         Err(_) => (0..std::thread::available_parallelism().map_or(1, usize::from)).collect(),
     };
@@ -44,7 +46,9 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
 /// less. A quota is rounded up: a thread more than the quota costs less than an idle fraction.
 pub(crate) fn available_parallelism() -> usize {
     let cpus = allowed_cpus().len();
-    cgroup::quota_cpus(Path::new("/")).map_or(cpus, |quota| quota.min(cpus)).max(1)
+    cgroup::quota_cpus(Path::new("/"))
+        .map_or(cpus, |quota| quota.min(cpus))
+        .max(1)
 }
 
 /// Lets the kernel run another thread on this CPU.
@@ -66,7 +70,10 @@ pub(crate) fn spawn_named(
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     fail::check(fail::Call::ThreadSpawn)?;
-    Builder::new().name(cut_name(name)).stack_size(THREAD_STACK_BYTES).spawn(f)
+    Builder::new()
+        .name(cut_name(name))
+        .stack_size(THREAD_STACK_BYTES)
+        .spawn(f)
 }
 
 /// The longest start of `name` that fits and does not end inside a character.

@@ -25,7 +25,9 @@ pub(crate) struct Inbox<N> {
 
 impl<N: Linked> Inbox<N> {
     pub(crate) fn new() -> Self {
-        Self { head: AtomicPtr::new(std::ptr::null_mut()) }
+        Self {
+            head: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 
     /// Pushes a node from any thread.
@@ -40,7 +42,10 @@ impl<N: Linked> Inbox<N> {
             // Relaxed: published by the exchange below.
             unsafe { &*node }.link().store(head, Ordering::Relaxed);
             // Release: pairs with Acquire in take_all; publishes the link and the message.
-            match self.head.compare_exchange_weak(head, node, Ordering::Release, Ordering::Relaxed) {
+            match self
+                .head
+                .compare_exchange_weak(head, node, Ordering::Release, Ordering::Relaxed)
+            {
                 // Last touch: the owner may have taken and freed the node by now.
                 Ok(_) => return,
                 Err(now) => head = now,

@@ -35,7 +35,15 @@ pub(crate) struct Lists<N> {
 
 impl<N: Queued> Lists<N> {
     pub(crate) const fn new() -> Self {
-        Self { mask: 0, fifos: [const { Fifo { head: ptr::null_mut(), tail: ptr::null_mut() } }; PRIORITIES] }
+        Self {
+            mask: 0,
+            fifos: [const {
+                Fifo {
+                    head: ptr::null_mut(),
+                    tail: ptr::null_mut(),
+                }
+            }; PRIORITIES],
+        }
     }
 
     /// Bit `p` is set if list `p` is not empty.
@@ -108,7 +116,10 @@ mod tests {
             seed ^= seed << 17;
             let priority = (seed >> 8) as usize % PRIORITIES;
             if seed & 1 == 0 {
-                let node = Box::into_raw(Box::new(Node { next: Cell::new(ptr::null_mut()), id }));
+                let node = Box::into_raw(Box::new(Node {
+                    next: Cell::new(ptr::null_mut()),
+                    id,
+                }));
                 // SAFETY: freshly allocated, in no list, freed only after it was popped.
                 unsafe { lists.push_back(priority, node) };
                 model[priority].push_back(id);
@@ -120,7 +131,11 @@ mod tests {
                 assert_eq!(got, model[priority].pop_front());
             }
             for (p, list) in model.iter().enumerate() {
-                assert_eq!(lists.mask() & (1 << p) != 0, !list.is_empty(), "LISTS-1 at {p}");
+                assert_eq!(
+                    lists.mask() & (1 << p) != 0,
+                    !list.is_empty(),
+                    "LISTS-1 at {p}"
+                );
             }
         }
         for p in 0..PRIORITIES {

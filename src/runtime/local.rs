@@ -30,7 +30,11 @@ pub struct LocalRuntime {
 
 impl LocalRuntime {
     pub(crate) fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, _altstack: os::signal::ensure_altstack(), not_send: PhantomData }
+        Self {
+            machine,
+            _altstack: os::signal::ensure_altstack(),
+            not_send: PhantomData,
+        }
     }
 
     /// Runs `f` as a fiber of this machine, and all its other fibers meanwhile, until `f` has ended; what
@@ -46,8 +50,14 @@ impl LocalRuntime {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        assert!(Own::current().is_none(), "LocalRuntime::run inside a fiber: this thread is a worker already");
-        assert!(!thread::panicking(), "LocalRuntime::run while the thread is panicking");
+        assert!(
+            Own::current().is_none(),
+            "LocalRuntime::run inside a fiber: this thread is a worker already"
+        );
+        assert!(
+            !thread::panicking(),
+            "LocalRuntime::run while the thread is panicking"
+        );
         let mut root: Option<io::Result<LocalJoinHandle<T>>> = None;
         let mut f = Some(f);
         self.work_until(|me| {
@@ -112,6 +122,8 @@ impl Drop for LocalRuntime {
 
 impl fmt::Debug for LocalRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalRuntime").field("metrics", &self.metrics()).finish_non_exhaustive()
+        f.debug_struct("LocalRuntime")
+            .field("metrics", &self.metrics())
+            .finish_non_exhaustive()
     }
 }

@@ -50,7 +50,9 @@ pub struct SpawnError<F> {
 
 impl<F> fmt::Debug for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpawnError").field("error", &self.error).finish_non_exhaustive()
+        f.debug_struct("SpawnError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +135,9 @@ impl Runtime {
     /// A handle to spawn with from anywhere.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { machine: Arc::clone(&self.machine) }
+        Handle {
+            machine: Arc::clone(&self.machine),
+        }
     }
 
     /// What the machine has done and holds. Cheap, never blocks for long.
@@ -168,7 +172,10 @@ impl Runtime {
             return Ok(());
         }
         let (fibers, busy_workers) = self.machine.reports(REPORT_PATIENCE);
-        Err(ShutdownReport { fibers, busy_workers })
+        Err(ShutdownReport {
+            fibers,
+            busy_workers,
+        })
     }
 }
 
@@ -178,14 +185,17 @@ impl Drop for Runtime {
             return;
         }
         if let Err(report) = self.stop(Instant::now().checked_add(DROP_PATIENCE)) {
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("fibers: {report}"));
+            let _ =
+                std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("fibers: {report}"));
         }
     }
 }
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("metrics", &self.metrics()).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("metrics", &self.metrics())
+            .finish_non_exhaustive()
     }
 }
 
@@ -206,7 +216,9 @@ impl Handle {
         // SAFETY: every machine lies in an Arc (`assemble`), which its workers keep alive.
         unsafe {
             Arc::increment_strong_count(machine);
-            Some(Self { machine: Arc::from_raw(machine) })
+            Some(Self {
+                machine: Arc::from_raw(machine),
+            })
         }
     }
 
@@ -219,7 +231,8 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.try_spawn(f).unwrap_or_else(|refused| panic!("failed to spawn a fiber: {refused}"))
+        self.try_spawn(f)
+            .unwrap_or_else(|refused| panic!("failed to spawn a fiber: {refused}"))
     }
 
     /// Spawns a fiber on the machine, or gives the closure back. Never blocks.
@@ -233,7 +246,10 @@ impl Handle {
     {
         Builder::new()
             .spawn_in(&self.machine, f)
-            .map_err(|refused| SpawnError { error: refused.error, closure: refused.closure })
+            .map_err(|refused| SpawnError {
+                error: refused.error,
+                closure: refused.closure,
+            })
     }
 
     /// What the machine has done and holds.
@@ -264,7 +280,10 @@ pub(crate) fn default_machine() -> io::Result<&'static Machine> {
     static DEFAULT: OnceLock<Result<Runtime, (io::ErrorKind, String)>> = OnceLock::new();
     let made = DEFAULT.get_or_init(|| {
         Runtime::new().map_err(|error| {
-            (error.kind(), format!("the process-wide default machine could not start: {error}"))
+            (
+                error.kind(),
+                format!("the process-wide default machine could not start: {error}"),
+            )
         })
     });
     match made {

@@ -76,7 +76,12 @@ impl Builder {
                 "option name contains a NUL byte; leave it out",
             ));
         }
-        Ok(NewFiber { name: self.name, priority: self.priority, class: class.index() as u8, local })
+        Ok(NewFiber {
+            name: self.name,
+            priority: self.priority,
+            class: class.index() as u8,
+            local,
+        })
     }
 
     /// Spawns a fiber on the current machine, or the process-wide default one. Never blocks.
@@ -102,7 +107,8 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.spawn_in(handle.machine(), f).map_err(|refused| refused.error)
+        self.spawn_in(handle.machine(), f)
+            .map_err(|refused| refused.error)
     }
 
     pub(crate) fn spawn_in<F, T>(self, machine: &Machine, f: F) -> Result<JoinHandle<T>, Refused<F>>
@@ -127,7 +133,9 @@ impl Builder {
         T: 'static,
     {
         let Some((me, _)) = park::running() else {
-            return Err(io::Error::other("spawn_local needs a fiber around it: a plain thread has no worker"));
+            return Err(io::Error::other(
+                "spawn_local needs a fiber around it: a plain thread has no worker",
+            ));
         };
         if me.machine().config.floating {
             return Err(io::Error::new(
@@ -148,7 +156,10 @@ impl Builder {
         // SAFETY: 'static; local, from a fiber of that pinned machine; the handle is not Send.
         let joiner = unsafe { launch(me.machine(), new, std::ptr::null(), f) };
         match joiner {
-            Ok(joiner) => Ok(LocalJoinHandle { joiner, not_send: PhantomData }),
+            Ok(joiner) => Ok(LocalJoinHandle {
+                joiner,
+                not_send: PhantomData,
+            }),
             Err(refused) => Err(refused.error),
         }
     }
@@ -193,7 +204,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    Builder::new().spawn(f).unwrap_or_else(|error| panic!("failed to spawn a fiber: {error}"))
+    Builder::new()
+        .spawn(f)
+        .unwrap_or_else(|error| panic!("failed to spawn a fiber: {error}"))
 }
 
 /// Spawns a fiber on the current worker; closure and result need not be `Send`.
@@ -205,5 +218,7 @@ where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
-    Builder::new().spawn_local(f).unwrap_or_else(|error| panic!("failed to spawn a local fiber: {error}"))
+    Builder::new()
+        .spawn_local(f)
+        .unwrap_or_else(|error| panic!("failed to spawn a local fiber: {error}"))
 }

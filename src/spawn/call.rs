@@ -62,7 +62,8 @@ impl<F: FnOnce() -> R, R> Call<F, R> {
             unsafe { wake(this.waiter.get(), Reasons::QUEUE.0) };
         }
         // A result that nobody takes is dropped here or with the handle; its destructor may panic.
-        let bomb = crate::fiber::cell::AbortOnUnwind("the result of a call panicked in its destructor");
+        let bomb =
+            crate::fiber::cell::AbortOnUnwind("the result of a call panicked in its destructor");
         drop(this);
         std::mem::forget(bomb);
     }
@@ -80,7 +81,9 @@ unsafe impl<R: Send> Sync for CallHandle<R> {}
 
 impl<R> fmt::Debug for CallHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallHandle").field("queued", &self.is_queued()).finish_non_exhaustive()
+        f.debug_struct("CallHandle")
+            .field("queued", &self.is_queued())
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +153,9 @@ impl Fiber {
         }
         // SAFETY: not queued: the Arc is ours again.
         drop(unsafe { Arc::from_raw(raw) });
-        Err(CallError(call.closure.take().expect("a refused call was not run")))
+        Err(CallError(
+            call.closure.take().expect("a refused call was not run"),
+        ))
     }
 }
 
@@ -242,7 +247,9 @@ unsafe impl Sync for CallSlot {}
 
 impl fmt::Debug for CallSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallSlot").field("queued", &self.is_queued()).finish_non_exhaustive()
+        f.debug_struct("CallSlot")
+            .field("queued", &self.is_queued())
+            .finish_non_exhaustive()
     }
 }
 
@@ -262,7 +269,11 @@ impl CallSlot {
     /// a fiber ever gets). A panic in the call ends the process: there is nobody to report it to.
     pub fn send(&self, fiber: &Fiber) -> Sent {
         // Acquire: pairs with the Release of run_slot: the node is free again.
-        match self.inner.state.compare_exchange(IDLE, QUEUED, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .inner
+            .state
+            .compare_exchange(IDLE, QUEUED, Ordering::AcqRel, Ordering::Acquire)
+        {
             Err(RUNNING) => return Sent::Running,
             Err(_) => return Sent::AlreadyQueued,
             Ok(_) => {}

@@ -82,7 +82,9 @@ where
         });
     };
     let frame = FrameJob {
-        job: Job { run: FrameJob::<B, RB>::run },
+        job: Job {
+            run: FrameJob::<B, RB>::run,
+        },
         closure: Cell::new(Some(b)),
         result: UnsafeCell::new(None),
         owner: header,

@@ -77,7 +77,8 @@ impl<T: 'static> LocalKey<T> {
     /// # Panics
     /// If the value's destructor runs or has run.
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
-        self.try_with(f).expect("cannot access a fiber-local value during or after its destruction")
+        self.try_with(f)
+            .expect("cannot access a fiber-local value during or after its destruction")
     }
 
     /// As [`with`](Self::with).
@@ -92,7 +93,11 @@ impl<T: 'static> LocalKey<T> {
         }
     }
 
-    fn with_in<R>(&'static self, fiber: &Header, f: impl FnOnce(&T) -> R) -> Result<R, AccessError> {
+    fn with_in<R>(
+        &'static self,
+        fiber: &Header,
+        f: impl FnOnce(&T) -> R,
+    ) -> Result<R, AccessError> {
         let key = std::ptr::from_ref(self).addr();
         let locals = &fiber.cold_or_new().locals;
         // SAFETY: used by the fiber's own thread of execution only, and no borrow spans foreign code.
@@ -109,7 +114,9 @@ impl<T: 'static> LocalKey<T> {
                 // SAFETY: boxed, and dropped only by the fiber's end or by an insert for the same key, which
                 // happens in this function only, before any reference is handed out.
                 let value = unsafe { &*value };
-                Ok(f(value.downcast_ref::<T>().expect("a key stores its own type")))
+                Ok(f(value
+                    .downcast_ref::<T>()
+                    .expect("a key stores its own type")))
             }
             Found::Missing | Found::Gone => Err(AccessError),
         }

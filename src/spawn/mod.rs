@@ -35,7 +35,9 @@ pub(crate) unsafe fn launch<F: FnOnce() -> T, T>(
     scope: *const ScopeWord,
     closure: F,
 ) -> Result<Joiner<T>, Refused<F>> {
-    let admitted = machine.check_starving().and_then(|()| machine.enter_population());
+    let admitted = machine
+        .check_starving()
+        .and_then(|()| machine.enter_population());
     if let Err(error) = admitted {
         return Err(Refused { error, closure });
     }

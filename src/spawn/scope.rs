@@ -57,7 +57,11 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let scope = Scope { word: ScopeWord::new(), scope: PhantomData, env: PhantomData };
+    let scope = Scope {
+        word: ScopeWord::new(),
+        scope: PhantomData,
+        env: PhantomData,
+    };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     let owner = Fiber::running();
     if scope.word.wait(owner.0.as_ptr()) {
@@ -100,7 +104,10 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         self.word.add();
         // SAFETY: Send; the scope does not return before `done` was called for the fiber, its very last act.
         match unsafe { launch(machine, new, &raw const self.word, f) } {
-            Ok(joiner) => Ok(ScopedJoinHandle { joiner, scope: PhantomData }),
+            Ok(joiner) => Ok(ScopedJoinHandle {
+                joiner,
+                scope: PhantomData,
+            }),
             Err(refused) => {
                 if let Some(owner) = self.word.undo() {
                     // SAFETY: the owner waits for exactly this wake.
@@ -145,6 +152,8 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
 
 impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScopedJoinHandle").field("fiber", self.fiber()).finish_non_exhaustive()
+        f.debug_struct("ScopedJoinHandle")
+            .field("fiber", self.fiber())
+            .finish_non_exhaustive()
     }
 }

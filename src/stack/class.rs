@@ -42,7 +42,11 @@ impl SizeClass {
         if bytes == 0 || bytes > Self::BYTES_MAX {
             return None;
         }
-        let bytes = if bytes < Self::BYTES_MIN { Self::BYTES_MIN } else { bytes };
+        let bytes = if bytes < Self::BYTES_MIN {
+            Self::BYTES_MIN
+        } else {
+            bytes
+        };
         let shift = bytes.next_power_of_two().trailing_zeros();
         Some(SizeClass((shift - Self::BYTES_MIN.trailing_zeros()) as u8))
     }
@@ -93,7 +97,9 @@ impl SizeClass {
     /// `limit` is the start of a mapped range of this class's size.
     pub(super) unsafe fn stack_at(self, limit: NonNull<u8>) -> StackRef {
         // SAFETY: stays inside the range, whose end lies HEAD_BYTES further.
-        StackRef { head: unsafe { limit.add(self.bytes() - HEAD_BYTES) } }
+        StackRef {
+            head: unsafe { limit.add(self.bytes() - HEAD_BYTES) },
+        }
     }
 
     /// The lowest address of a stack, as a pointer to its memory.
@@ -152,7 +158,10 @@ impl RawStack {
     /// is in use; nothing else runs on it.
     pub(crate) unsafe fn new(class: SizeClass, stack: StackRef) -> RawStack {
         let limit = NonZeroUsize::new(class.limit_of(stack)).expect("page 0 is never mapped");
-        RawStack { base: stack.head.addr(), limit }
+        RawStack {
+            base: stack.head.addr(),
+            limit,
+        }
     }
 }
 

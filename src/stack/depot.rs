@@ -70,7 +70,11 @@ impl Depot {
 
     /// Everything that is here.
     pub(super) fn drain(&mut self) -> Vec<StackRef> {
-        let all = self.cold.drain(..).chain(self.lean.drain(..)).chain(self.warm.drain(..));
+        let all = self
+            .cold
+            .drain(..)
+            .chain(self.lean.drain(..))
+            .chain(self.warm.drain(..));
         all.collect()
     }
 

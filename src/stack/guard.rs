@@ -100,7 +100,10 @@ fn explain_marker(error: io::Error) -> io::Error {
         io::ErrorKind::InvalidInput => "; not on locked memory (mlockall): use `mprotect`",
         _ => "",
     };
-    io::Error::new(error.kind(), format!("cannot mark the guard of a stack: {error}{text}"))
+    io::Error::new(
+        error.kind(),
+        format!("cannot mark the guard of a stack: {error}{text}"),
+    )
 }
 
 /// Takes the mappings for one more guard out of the budget.
@@ -116,7 +119,11 @@ fn reserve_mappings() -> io::Result<()> {
     let mappings = memory::max_map_count().unwrap_or(usize::MAX);
     let limit = (mappings - mappings / SHARE_LEFT) / MAPPINGS_PER_GUARD;
     PROTECTED_MAX.store(limit, Relaxed);
-    if within(limit) { Ok(()) } else { Err(memory::too_many_mappings()) }
+    if within(limit) {
+        Ok(())
+    } else {
+        Err(memory::too_many_mappings())
+    }
 }
 
 /// Whether guard markers work here. Tried once; a failure to try is not remembered.

@@ -41,7 +41,11 @@ pub(crate) struct PoolConfig {
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        PoolConfig { guard_bytes: memory::page_size(), guard: GuardMethod::Auto, floor: 64 }
+        PoolConfig {
+            guard_bytes: memory::page_size(),
+            guard: GuardMethod::Auto,
+            floor: 64,
+        }
     }
 }
 
@@ -94,7 +98,9 @@ impl StackPool {
     /// InvalidInput: no guard, or one that leaves no room in any class. Unsupported: markers were
     /// asked for and the kernel has none.
     pub(crate) fn new(config: PoolConfig) -> io::Result<StackPool> {
-        let guard_bytes = config.guard_bytes.checked_next_multiple_of(memory::page_size());
+        let guard_bytes = config
+            .guard_bytes
+            .checked_next_multiple_of(memory::page_size());
         let largest = SizeClass::for_bytes(SizeClass::BYTES_MAX).expect("the largest class");
         let fits = |bytes: &usize| *bytes > 0 && largest.has_room_beside(*bytes);
         let Some(guard_bytes) = guard_bytes.filter(fits) else {
@@ -108,7 +114,10 @@ impl StackPool {
         Ok(StackPool {
             shelves: std::array::from_fn(|_| {
                 let class = classes.next().expect("as many classes as shelves");
-                Mutex::new(Shelf { slabs: Slabs::new(class), depot: Depot::default() })
+                Mutex::new(Shelf {
+                    slabs: Slabs::new(class),
+                    depot: Depot::default(),
+                })
             }),
             guard: Guard::choose(config.guard)?,
             guard_bytes,
@@ -186,7 +195,11 @@ impl StackPool {
                 let mut shelf = self.shelf(class).lock();
                 shelf.slabs.put_back(slot);
                 slots.for_each(|slot| shelf.slabs.put_back(slot));
-                return if out.len() > before { Ok(()) } else { Err(error) };
+                return if out.len() > before {
+                    Ok(())
+                } else {
+                    Err(error)
+                };
             }
             out.push(slot);
         }
@@ -215,11 +228,20 @@ impl StackPool {
         let last_ns = self.last_round_ns.load(Relaxed);
         let due = now_ns.saturating_sub(last_ns) >= ROUND_INTERVAL_NS;
         // One caller wins each round.
-        let swap = || self.last_round_ns.compare_exchange(last_ns, now_ns, Relaxed, Relaxed);
+        let swap = || {
+            self.last_round_ns
+                .compare_exchange(last_ns, now_ns, Relaxed, Relaxed)
+        };
         if !due || swap().is_err() {
-            return self.shelves.iter().any(|shelf| shelf.lock().depot.has_more(self.floor));
+            return self
+                .shelves
+                .iter()
+                .any(|shelf| shelf.lock().depot.has_more(self.floor));
         }
-        let mut left = Budget { calls: CALLS_MAX, release_bytes: RELEASE_BYTES_MAX };
+        let mut left = Budget {
+            calls: CALLS_MAX,
+            release_bytes: RELEASE_BYTES_MAX,
+        };
         let mut more = false;
         for class in SizeClass::all() {
             more |= self.maintain_class(class, &mut left);
@@ -312,7 +334,10 @@ impl StackPool {
 
     /// The counters. Takes each class's lock in turn.
     pub(crate) fn stats(&self) -> PoolStats {
-        let mut stats = PoolStats { returned: self.returned.load(Relaxed), ..PoolStats::default() };
+        let mut stats = PoolStats {
+            returned: self.returned.load(Relaxed),
+            ..PoolStats::default()
+        };
         for shelf in &self.shelves {
             let shelf = shelf.lock();
             stats.cut += shelf.slabs.cut() as u64;

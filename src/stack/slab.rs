@@ -50,7 +50,12 @@ unsafe impl Send for Slabs {}
 impl Slabs {
     /// No slab yet.
     pub(super) fn new(class: SizeClass) -> Slabs {
-        Slabs { class, slabs: Vec::new(), again: Vec::new(), mapped_bytes: 0 }
+        Slabs {
+            class,
+            slabs: Vec::new(),
+            again: Vec::new(),
+            mapped_bytes: 0,
+        }
     }
 
     /// Claims 1 to `want` slots, mapping a slab if none is left. `want` is at least 1.
@@ -63,15 +68,27 @@ impl Slabs {
             let from = self.again.len().saturating_sub(want);
             return Ok(self.again.drain(from..).collect());
         }
-        if self.slabs.last().is_none_or(|slab| slab.claimed == slab.slots) {
+        if self
+            .slabs
+            .last()
+            .is_none_or(|slab| slab.claimed == slab.slots)
+        {
             let slab = self.map_slab()?;
             self.mapped_bytes += slab.map_bytes;
             self.slabs.push(slab);
         }
-        let slab = self.slabs.last_mut().expect("one was pushed if there was none");
+        let slab = self
+            .slabs
+            .last_mut()
+            .expect("one was pushed if there was none");
         let end = slab.slots.min(slab.claimed + want);
         let range = std::mem::replace(&mut slab.claimed, end)..end;
-        Ok(self.slabs.last().expect("as above").stacks(self.class, range).collect())
+        Ok(self
+            .slabs
+            .last()
+            .expect("as above")
+            .stacks(self.class, range)
+            .collect())
     }
 
     /// Takes back a slot whose guard could not be installed.
@@ -91,7 +108,10 @@ impl Slabs {
 
     /// Every stack, but for those in the sorted list `except`.
     pub(super) fn all_except(&self, except: &[StackRef]) -> impl Iterator<Item = StackRef> {
-        let stacks = self.slabs.iter().flat_map(|slab| slab.stacks(self.class, 0..slab.claimed));
+        let stacks = self
+            .slabs
+            .iter()
+            .flat_map(|slab| slab.stacks(self.class, 0..slab.claimed));
         stacks.filter(|stack| except.binary_search(stack).is_err() && !self.again.contains(stack))
     }
 
@@ -157,7 +177,13 @@ fn map(bytes: usize, slots: usize) -> io::Result<Slab> {
     let skip = (map.as_ptr() as usize).next_multiple_of(bytes) - map.as_ptr() as usize;
     // SAFETY: `skip` is less than a slot, by whole pages, and the mapping is that much longer.
     let first = unsafe { map.add(skip) };
-    Ok(Slab { map, map_bytes, first, slots, claimed: 0 })
+    Ok(Slab {
+        map,
+        map_bytes,
+        first,
+        slots,
+        claimed: 0,
+    })
 }
 
 /// How many of these sorted stacks lie in a range of addresses.

@@ -22,7 +22,12 @@ fn class(bytes: usize) -> SizeClass {
 }
 
 fn pool(guard: GuardMethod, floor: usize) -> StackPool {
-    StackPool::new(PoolConfig { guard, floor, ..PoolConfig::default() }).unwrap()
+    StackPool::new(PoolConfig {
+        guard,
+        floor,
+        ..PoolConfig::default()
+    })
+    .unwrap()
 }
 
 /// Takes exactly `count`.
@@ -56,22 +61,37 @@ fn touch(stack: StackRef, bytes: usize) {
 
 fn head_is_zero(stack: StackRef) -> bool {
     // SAFETY: the test has the stack.
-    unsafe { std::slice::from_raw_parts(stack.head().as_ptr(), HEAD_BYTES) }.iter().all(|b| *b == 0)
+    unsafe { std::slice::from_raw_parts(stack.head().as_ptr(), HEAD_BYTES) }
+        .iter()
+        .all(|b| *b == 0)
 }
 
 /// A figure in KiB from `/proc/self/status`.
 fn status_kib(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim_matches([':', ' ', '\t']).strip_suffix(" kB").unwrap().parse().unwrap()
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap();
+    line.trim_matches([':', ' ', '\t'])
+        .strip_suffix(" kB")
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 fn mappings() -> usize {
-    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+    std::fs::read_to_string("/proc/self/maps")
+        .unwrap()
+        .lines()
+        .count()
 }
 
 fn markers_work() -> bool {
-    let config = PoolConfig { guard: GuardMethod::Markers, ..PoolConfig::default() };
+    let config = PoolConfig {
+        guard: GuardMethod::Markers,
+        ..PoolConfig::default()
+    };
     StackPool::new(config).is_ok()
 }
 
@@ -90,7 +110,11 @@ fn size_classes_round_up_to_powers_of_two() {
         (usize::MAX, None),
     ] {
         let class = SizeClass::for_bytes(bytes);
-        assert_eq!(class.map(|class| (class.index(), class.bytes())), expected, "{bytes}");
+        assert_eq!(
+            class.map(|class| (class.index(), class.bytes())),
+            expected,
+            "{bytes}"
+        );
     }
     assert_eq!(SizeClass::all().count(), SizeClass::COUNT);
     for class in SizeClass::all() {
@@ -101,7 +125,11 @@ fn size_classes_round_up_to_powers_of_two() {
 #[test]
 fn stacks_are_aligned_disjoint_fresh_and_guarded() {
     for method in [GuardMethod::Auto, GuardMethod::Mprotect] {
-        let config = PoolConfig { guard_bytes: 5000, guard: method, ..PoolConfig::default() };
+        let config = PoolConfig {
+            guard_bytes: 5000,
+            guard: method,
+            ..PoolConfig::default()
+        };
         let pool = StackPool::new(config).unwrap();
         assert_eq!(pool.guard_bytes(), 8192);
         let mut seen = HashSet::new();
@@ -126,12 +154,18 @@ fn stacks_are_aligned_disjoint_fresh_and_guarded() {
 #[test]
 fn impossible_options_are_errors_that_name_them() {
     for guard_bytes in [0, 8 << 20, usize::MAX] {
-        let config = PoolConfig { guard_bytes, ..PoolConfig::default() };
+        let config = PoolConfig {
+            guard_bytes,
+            ..PoolConfig::default()
+        };
         let error = StackPool::new(config).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(error.to_string().contains("guard size"), "{error}");
     }
-    let config = PoolConfig { guard_bytes: 64 << 10, ..PoolConfig::default() };
+    let config = PoolConfig {
+        guard_bytes: 64 << 10,
+        ..PoolConfig::default()
+    };
     let pool = StackPool::new(config).unwrap();
     let error = pool.take(class(64 << 10), &mut Vec::new(), 1).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
@@ -150,7 +184,11 @@ fn the_stack_given_last_is_taken_first() {
     assert_eq!(magazine.len(), 5);
     let mut again = Vec::new();
     pool.take(class, &mut again, 4).unwrap();
-    assert_eq!(again, stacks[11..15], "the hottest of the pool, the hottest last");
+    assert_eq!(
+        again,
+        stacks[11..15],
+        "the hottest of the pool, the hottest last"
+    );
     let mut all = take(&pool, class, 11);
     all.extend(again);
     all.sort_unstable();
@@ -203,7 +241,10 @@ fn a_released_stack_is_fresh_again_and_a_trimmed_one_keeps_its_head() {
         pool.give(class, &mut stacks, 0);
         settle(&pool, &mut 0);
         let stats = pool.stats();
-        assert_eq!((stats.pooled_warm, stats.pooled_cold, stats.returned), (3, 97, 97));
+        assert_eq!(
+            (stats.pooled_warm, stats.pooled_cold, stats.returned),
+            (3, 97, 97)
+        );
         let stacks = take(&pool, class, 100);
         for (index, stack) in stacks.iter().enumerate() {
             // Hottest last: the three that kept their heads.
@@ -213,7 +254,10 @@ fn a_released_stack_is_fresh_again_and_a_trimmed_one_keeps_its_head() {
                 assert_eq!(unsafe { stack.head().sub(below).read() }, 0);
             }
             let guard = class.guard_of(*stack, pool.guard_bytes());
-            assert!(!memory::is_readable(ptr::without_provenance(guard.start)), "guard lost");
+            assert!(
+                !memory::is_readable(ptr::without_provenance(guard.start)),
+                "guard lost"
+            );
         }
     }
 }
@@ -242,23 +286,27 @@ fn stacks_in_use_since_the_last_round_are_left_alone() {
 
 #[test]
 fn a_pool_that_is_dropped_leaves_nothing_but_stacks_in_use() {
-    run(module_path!(), "a_pool_that_is_dropped_leaves_nothing_but_stacks_in_use", || {
-        let class = class(256 << 10);
-        for method in [GuardMethod::Auto, GuardMethod::Mprotect] {
-            for out in [0, 1] {
-                let base_kib = status_kib("VmSize");
-                let pool = pool(method, 64);
-                let mut stacks = take(&pool, class, 3000);
-                stacks.iter().for_each(|stack| touch(*stack, 4096));
-                let mapped = pool.stats().mapped_bytes;
-                pool.give(class, &mut stacks, out);
-                drop(pool);
-                let left = (status_kib("VmSize") - base_kib) << 10;
-                assert!(left < 2 << 20 || out > 0, "{left} of {mapped}");
-                stacks.iter().for_each(|stack| touch(*stack, 200 << 10));
+    run(
+        module_path!(),
+        "a_pool_that_is_dropped_leaves_nothing_but_stacks_in_use",
+        || {
+            let class = class(256 << 10);
+            for method in [GuardMethod::Auto, GuardMethod::Mprotect] {
+                for out in [0, 1] {
+                    let base_kib = status_kib("VmSize");
+                    let pool = pool(method, 64);
+                    let mut stacks = take(&pool, class, 3000);
+                    stacks.iter().for_each(|stack| touch(*stack, 4096));
+                    let mapped = pool.stats().mapped_bytes;
+                    pool.give(class, &mut stacks, out);
+                    drop(pool);
+                    let left = (status_kib("VmSize") - base_kib) << 10;
+                    assert!(left < 2 << 20 || out > 0, "{left} of {mapped}");
+                    stacks.iter().for_each(|stack| touch(*stack, 200 << 10));
+                }
             }
-        }
-    })
+        },
+    )
     .expect_success();
 }
 
@@ -272,7 +320,8 @@ fn threads_share_a_pool_without_sharing_a_stack() {
             let mut magazine = Vec::new();
             for round in 0..20_000_u64 {
                 let random = (round ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
-                pool.take(class, &mut magazine, random as usize + 1).unwrap();
+                pool.take(class, &mut magazine, random as usize + 1)
+                    .unwrap();
                 for stack in &magazine {
                     let stamp = stack.head().cast::<u64>();
                     // SAFETY: this thread has the stack; whoever else wrote here has it too.
@@ -295,11 +344,18 @@ fn threads_share_a_pool_without_sharing_a_stack() {
                 pool.maintain(now_ns);
             }
         });
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        workers
+            .into_iter()
+            .for_each(|worker| worker.join().unwrap());
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         maintainer.join().unwrap();
     });
-    let PoolStats { cut, pooled_warm, pooled_cold, .. } = pool.stats();
+    let PoolStats {
+        cut,
+        pooled_warm,
+        pooled_cold,
+        ..
+    } = pool.stats();
     assert_eq!(cut, pooled_warm + pooled_cold);
     let all: HashSet<_> = take(&pool, class, cut as usize).into_iter().collect();
     assert_eq!(all.len(), cut as usize);

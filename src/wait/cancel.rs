@@ -33,7 +33,11 @@ fn may_unwind() -> bool {
 pub(crate) fn sleep(mask: u16) -> Result<u16, Unwind> {
     let cancel = if may_unwind() { Reasons::CANCEL.0 } else { 0 };
     let reasons = park::sleep(mask | cancel);
-    if reasons & cancel != 0 && reasons & mask == 0 { Err(Unwind(())) } else { Ok(reasons & mask) }
+    if reasons & cancel != 0 && reasons & mask == 0 {
+        Err(Unwind(()))
+    } else {
+        Ok(reasons & mask)
+    }
 }
 
 /// As [`sleep`], and runs the calls that come meanwhile.

@@ -38,7 +38,10 @@ use crate::machine::park;
 /// # Panics
 /// If `mask` is empty: nobody could ever end that sleep.
 pub fn sleep(mask: Reasons) -> Reasons {
-    assert!(!mask.is_empty(), "wait::sleep with an empty mask would never return");
+    assert!(
+        !mask.is_empty(),
+        "wait::sleep with an empty mask would never return"
+    );
     if mask.contains(Reasons::CANCEL) {
         return Reasons(park::sleep(mask.0));
     }
@@ -54,7 +57,11 @@ pub fn sleep(mask: Reasons) -> Reasons {
 /// was forgotten. Never blocks.
 pub fn prepare(mask: Reasons) -> Reasons {
     let stale = Reasons(park::pending()) & mask & Reasons::SENDABLE;
-    if stale.is_empty() { stale } else { Reasons(park::sleep(stale.0)) }
+    if stale.is_empty() {
+        stale
+    } else {
+        Reasons(park::sleep(stale.0))
+    }
 }
 
 /// Wakes `fiber` with `reasons`, of which only the [`SENDABLE`](Reasons::SENDABLE) ones are sent.

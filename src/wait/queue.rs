@@ -67,7 +67,10 @@ impl Default for WaitQueue {
 impl fmt::Debug for WaitQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.list.try_lock() {
-            Some(list) => f.debug_struct("WaitQueue").field("waiting", &list.len).finish(),
+            Some(list) => f
+                .debug_struct("WaitQueue")
+                .field("waiting", &list.len)
+                .finish(),
             None => f.write_str("WaitQueue { <locked> }"),
         }
     }
@@ -77,7 +80,13 @@ impl WaitQueue {
     /// An empty queue.
     #[must_use]
     pub const fn new() -> Self {
-        Self { list: Mutex::new(List { head: ptr::null(), tail: ptr::null(), len: 0 }) }
+        Self {
+            list: Mutex::new(List {
+                head: ptr::null(),
+                tail: ptr::null(),
+                len: 0,
+            }),
+        }
     }
 
     /// Waits until `condition` is true.
@@ -143,7 +152,9 @@ impl WaitQueue {
     pub fn wake_one(&self) -> bool {
         let fiber = {
             let mut list = self.list.lock();
-            let Some(record) = list.find() else { return false };
+            let Some(record) = list.find() else {
+                return false;
+            };
             list.remove(record);
             // SAFETY: in the list until a moment ago, and we hold the lock.
             unsafe { &*record }.fiber

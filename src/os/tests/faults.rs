@@ -68,25 +68,33 @@ fn a_fault_kills_with_the_signal_when_the_previous_action_was_default() {
 
 #[test]
 fn a_sent_signal_kills_when_the_previous_action_was_default() {
-    run(module_path!(), "a_sent_signal_kills_when_the_previous_action_was_default", || {
-        set_previous(libc::SIG_DFL);
-        install_segv_handler(not_ours).unwrap();
-        send(libc::SIGBUS);
-        std::thread::sleep(Duration::from_secs(1));
-    })
+    run(
+        module_path!(),
+        "a_sent_signal_kills_when_the_previous_action_was_default",
+        || {
+            set_previous(libc::SIG_DFL);
+            install_segv_handler(not_ours).unwrap();
+            send(libc::SIGBUS);
+            std::thread::sleep(Duration::from_secs(1));
+        },
+    )
     .expect_signal(libc::SIGBUS);
 }
 
 #[test]
 fn a_sent_signal_is_ignored_but_a_fault_is_not_when_it_was_ignored() {
-    run(module_path!(), "a_sent_signal_is_ignored_but_a_fault_is_not_when_it_was_ignored", || {
-        set_previous(libc::SIG_IGN);
-        install_segv_handler(not_ours).unwrap();
-        send(libc::SIGSEGV);
-        send(libc::SIGSEGV);
-        eprintln!("alive");
-        fault_now();
-    })
+    run(
+        module_path!(),
+        "a_sent_signal_is_ignored_but_a_fault_is_not_when_it_was_ignored",
+        || {
+            set_previous(libc::SIG_IGN);
+            install_segv_handler(not_ours).unwrap();
+            send(libc::SIGSEGV);
+            send(libc::SIGSEGV);
+            eprintln!("alive");
+            fault_now();
+        },
+    )
     .expect_signal(libc::SIGSEGV);
 }
 
@@ -102,7 +110,11 @@ fn the_previous_handler_is_reached_and_ours_outlives_a_sent_signal() {
                 err.push_str(if fault.is_sent() { "[sent]" } else { "[fault]" });
                 err.push_hex(fault.address as u64);
                 err.flush();
-                if fault.is_sent() { Verdict::NotOurs } else { Verdict::Report }
+                if fault.is_sent() {
+                    Verdict::NotOurs
+                } else {
+                    Verdict::Report
+                }
             })
             .unwrap();
             install_segv_handler(not_ours).unwrap();
@@ -115,9 +127,18 @@ fn the_previous_handler_is_reached_and_ours_outlives_a_sent_signal() {
         },
     );
     ended.expect_signal(libc::SIGSEGV);
-    assert_eq!(ended.stderr.matches("[sent]").count(), 4, "{}", ended.stderr);
+    assert_eq!(
+        ended.stderr.matches("[sent]").count(),
+        4,
+        "{}",
+        ended.stderr
+    );
     assert!(ended.stderr.contains("[fault]0x8"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("bus 18446744073709551615 0xdeadbeef0 0..."));
+    assert!(
+        ended
+            .stderr
+            .contains("bus 18446744073709551615 0xdeadbeef0 0...")
+    );
     assert_eq!(ended.stderr.matches('.').count(), 1000);
 }
 

@@ -53,7 +53,10 @@ fn what_makes_no_sense_is_no_quota() {
     }
     assert_eq!(quota(&[]), None);
     assert_eq!(
-        quota(&[("proc/self/cgroup", "garbage\n"), ("proc/self/mountinfo", "x - y\n")]),
+        quota(&[
+            ("proc/self/cgroup", "garbage\n"),
+            ("proc/self/mountinfo", "x - y\n")
+        ]),
         None
     );
 }
@@ -62,7 +65,10 @@ fn what_makes_no_sense_is_no_quota() {
 fn version_1_reads_cfs_and_knows_minus_one() {
     let tree = |quota_us: &str| {
         quota(&[
-            ("proc/self/cgroup", "4:memory:/d\n3:cpu,cpuacct:/d/e\n1:name=systemd:/\n"),
+            (
+                "proc/self/cgroup",
+                "4:memory:/d\n3:cpu,cpuacct:/d/e\n1:name=systemd:/\n",
+            ),
             ("proc/self/mountinfo", V1),
             ("sys/fs/cgroup/cpu,cpuacct/d/e/cpu.cfs_quota_us", quota_us),
             ("sys/fs/cgroup/cpu,cpuacct/d/e/cpu.cfs_period_us", "50000\n"),

@@ -11,75 +11,98 @@ use crate::stack::{GuardMethod, PoolConfig, StackPool};
 
 #[test]
 fn too_many_mprotect_guards_are_an_error_that_names_the_limit() {
-    run(module_path!(), "too_many_mprotect_guards_are_an_error_that_names_the_limit", || {
-        let limit = memory::max_map_count().unwrap();
-        if limit > 200_000 {
-            return println!("vm.max_map_count is {limit}: would take too long");
-        }
-        let (base, base_rss) = (mappings(), status_kib("VmRSS"));
-        for round in 0..2 {
-            let pool = pool(GuardMethod::Mprotect, 64);
-            let class = class(64 << 10);
-            let mut stacks = Vec::with_capacity(limit);
-            let error = loop {
-                match pool.take(class, &mut stacks, 64) {
-                    Ok(()) => assert!(stacks.len() < limit / 2),
-                    Err(error) => break error,
-                }
-            };
-            assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
-            assert!(error.to_string().contains(&format!("vm.max_map_count (now {limit})")));
-            assert!(stacks.len() > limit / 2 * 9 / 10);
-            assert!(pool.take(class, &mut stacks, 1).is_err());
-            println!("{} stacks, {} mappings: {error}", stacks.len(), mappings());
-            // The rest of the process still gets memory.
-            drop(std::hint::black_box(vec![1_u8; 1 << 20]));
-            std::thread::spawn(|| ()).join().unwrap();
-            pool.give(class, &mut stacks, 0);
-            assert!(pool.take(class, &mut stacks, 1).is_ok(), "idle ones still serve");
-            pool.give(class, &mut stacks, 0);
-            drop(pool);
-            drop(stacks);
-            let (now, now_rss) = (mappings(), status_kib("VmRSS"));
-            println!("round {round}: mappings {base} -> {now}, RSS {base_rss} -> {now_rss} KiB");
-            assert!(now <= base + 8 && now_rss < base_rss + 4096);
-        }
-    })
+    run(
+        module_path!(),
+        "too_many_mprotect_guards_are_an_error_that_names_the_limit",
+        || {
+            let limit = memory::max_map_count().unwrap();
+            if limit > 200_000 {
+                return println!("vm.max_map_count is {limit}: would take too long");
+            }
+            let (base, base_rss) = (mappings(), status_kib("VmRSS"));
+            for round in 0..2 {
+                let pool = pool(GuardMethod::Mprotect, 64);
+                let class = class(64 << 10);
+                let mut stacks = Vec::with_capacity(limit);
+                let error = loop {
+                    match pool.take(class, &mut stacks, 64) {
+                        Ok(()) => assert!(stacks.len() < limit / 2),
+                        Err(error) => break error,
+                    }
+                };
+                assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+                assert!(
+                    error
+                        .to_string()
+                        .contains(&format!("vm.max_map_count (now {limit})"))
+                );
+                assert!(stacks.len() > limit / 2 * 9 / 10);
+                assert!(pool.take(class, &mut stacks, 1).is_err());
+                println!("{} stacks, {} mappings: {error}", stacks.len(), mappings());
+                // The rest of the process still gets memory.
+                drop(std::hint::black_box(vec![1_u8; 1 << 20]));
+                std::thread::spawn(|| ()).join().unwrap();
+                pool.give(class, &mut stacks, 0);
+                assert!(
+                    pool.take(class, &mut stacks, 1).is_ok(),
+                    "idle ones still serve"
+                );
+                pool.give(class, &mut stacks, 0);
+                drop(pool);
+                drop(stacks);
+                let (now, now_rss) = (mappings(), status_kib("VmRSS"));
+                println!(
+                    "round {round}: mappings {base} -> {now}, RSS {base_rss} -> {now_rss} KiB"
+                );
+                assert!(now <= base + 8 && now_rss < base_rss + 4096);
+            }
+        },
+    )
     .expect_success();
 }
 
 #[test]
 fn a_failure_of_any_call_leaves_nothing_behind() {
-    run(module_path!(), "a_failure_of_any_call_leaves_nothing_behind", || {
-        for (call, method) in [
-            (fail::Call::Mmap, GuardMethod::Auto),
-            (fail::Call::Mmap, GuardMethod::Mprotect),
-            (fail::Call::GuardMarker, GuardMethod::Auto),
-            (fail::Call::Protect, GuardMethod::Mprotect),
-        ] {
-            let mut base = None;
-            let mut errors = 0;
-            for k in 1_u64.. {
-                fail::set(call, k);
-                errors += usize::from(use_a_pool(method).is_err());
-                let met = fail::calls_left(call) == 0;
-                fail::set(call, 0);
-                let now = (mappings(), status_kib("VmSize"));
-                // The first time may have grown the heap.
-                let base = *base.get_or_insert(now);
-                assert!(now.0 <= base.0 + 2 && now.1 <= base.1 + 512, "{call:?} {k}: {now:?}");
-                if !met {
-                    println!("{call:?} {method:?}: {k} calls, {errors} of them errors");
-                    assert!(errors > 0 || call == fail::Call::GuardMarker && !markers_work());
-                    break;
+    run(
+        module_path!(),
+        "a_failure_of_any_call_leaves_nothing_behind",
+        || {
+            for (call, method) in [
+                (fail::Call::Mmap, GuardMethod::Auto),
+                (fail::Call::Mmap, GuardMethod::Mprotect),
+                (fail::Call::GuardMarker, GuardMethod::Auto),
+                (fail::Call::Protect, GuardMethod::Mprotect),
+            ] {
+                let mut base = None;
+                let mut errors = 0;
+                for k in 1_u64.. {
+                    fail::set(call, k);
+                    errors += usize::from(use_a_pool(method).is_err());
+                    let met = fail::calls_left(call) == 0;
+                    fail::set(call, 0);
+                    let now = (mappings(), status_kib("VmSize"));
+                    // The first time may have grown the heap.
+                    let base = *base.get_or_insert(now);
+                    assert!(
+                        now.0 <= base.0 + 2 && now.1 <= base.1 + 512,
+                        "{call:?} {k}: {now:?}"
+                    );
+                    if !met {
+                        println!("{call:?} {method:?}: {k} calls, {errors} of them errors");
+                        assert!(errors > 0 || call == fail::Call::GuardMarker && !markers_work());
+                        break;
+                    }
                 }
             }
-        }
-    })
+        },
+    )
     .expect_success();
 
     fn use_a_pool(guard: GuardMethod) -> io::Result<()> {
-        let pool = StackPool::new(PoolConfig { guard, ..PoolConfig::default() })?;
+        let pool = StackPool::new(PoolConfig {
+            guard,
+            ..PoolConfig::default()
+        })?;
         let mut first_error = Ok(());
         for bytes in [16 << 10, 256 << 10, 8 << 20] {
             let class = class(bytes);
@@ -193,26 +216,37 @@ fn a_hundred_thousand_stacks_are_few_mappings_and_little_memory() {
 
 #[test]
 fn locked_memory_keeps_its_guards_and_its_contents() {
-    run(module_path!(), "locked_memory_keeps_its_guards_and_its_contents", || {
-        let (pool, class) = (pool(GuardMethod::Auto, 0), class(64 << 10));
-        let mut stacks = take(&pool, class, 8);
-        // SAFETY: no preconditions.
-        if unsafe { libc::mlockall(libc::MCL_CURRENT) } != 0 {
-            return println!("may not lock memory here");
-        }
-        stacks.iter().for_each(|stack| touch(*stack, 4096));
-        pool.give(class, &mut stacks, 0);
-        (1..5).for_each(|round| _ = pool.maintain(round * ROUND_NS));
-        assert!(!pool.maintain(9 * ROUND_NS), "there is no use in asking again");
-        assert_eq!(pool.stats().returned, 0);
-        let mut again = take(&pool, class, 8);
-        // SAFETY: the test has the stack.
-        assert!(again.iter().all(|stack| unsafe { stack.head().read() } == 1));
-        if markers_work() {
-            let error = pool.take(class, &mut again, 1).unwrap_err();
-            assert!(error.to_string().contains("mlockall"), "{error}");
-        }
-    })
+    run(
+        module_path!(),
+        "locked_memory_keeps_its_guards_and_its_contents",
+        || {
+            let (pool, class) = (pool(GuardMethod::Auto, 0), class(64 << 10));
+            let mut stacks = take(&pool, class, 8);
+            // SAFETY: no preconditions.
+            if unsafe { libc::mlockall(libc::MCL_CURRENT) } != 0 {
+                return println!("may not lock memory here");
+            }
+            stacks.iter().for_each(|stack| touch(*stack, 4096));
+            pool.give(class, &mut stacks, 0);
+            (1..5).for_each(|round| _ = pool.maintain(round * ROUND_NS));
+            assert!(
+                !pool.maintain(9 * ROUND_NS),
+                "there is no use in asking again"
+            );
+            assert_eq!(pool.stats().returned, 0);
+            let mut again = take(&pool, class, 8);
+            // SAFETY: the test has the stack.
+            assert!(
+                again
+                    .iter()
+                    .all(|stack| unsafe { stack.head().read() } == 1)
+            );
+            if markers_work() {
+                let error = pool.take(class, &mut again, 1).unwrap_err();
+                assert!(error.to_string().contains("mlockall"), "{error}");
+            }
+        },
+    )
     .expect_success();
 }
 

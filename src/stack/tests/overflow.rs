@@ -22,7 +22,13 @@ fn running() -> Option<OverflowInfo> {
     let (class, stack) = RUNNING.get()?;
     let guard = class.guard_of(stack, memory::page_size());
     let (name, name_len) = (NAME.as_ptr(), NAME.len());
-    Some(OverflowInfo { guard, stack_bytes: class.bytes(), fiber_id: 7, name, name_len })
+    Some(OverflowInfo {
+        guard,
+        stack_bytes: class.bytes(),
+        fiber_id: 7,
+        name,
+        name_len,
+    })
 }
 
 /// Runs `f` on a stack of a new pool, and returns what it returns.
@@ -33,7 +39,9 @@ fn on_stack(bytes: usize, f: fn() -> u64) -> u64 {
     // SAFETY: taken just above from a pool that lives longer, for this run alone.
     let raw = unsafe { RawStack::new(class, stack) };
     let mut coroutine = Coroutine::<(), (), u64, _>::with_stack(raw, move |_, ()| f());
-    let CoroutineResult::Return(result) = coroutine.resume(()) else { panic!("it has suspended") };
+    let CoroutineResult::Return(result) = coroutine.resume(()) else {
+        panic!("it has suspended")
+    };
     RUNNING.set(None);
     result
 }
@@ -42,7 +50,11 @@ fn on_stack(bytes: usize, f: fn() -> u64) -> u64 {
 #[inline(never)]
 fn descend(levels: u64) -> u64 {
     let local = std::hint::black_box([levels; 32]);
-    if levels == 0 { local[0] } else { descend(levels - 1) + std::hint::black_box(local)[7] }
+    if levels == 0 {
+        local[0]
+    } else {
+        descend(levels - 1) + std::hint::black_box(local)[7]
+    }
 }
 
 #[test]
@@ -52,8 +64,10 @@ fn code_runs_on_a_stack_down_to_near_its_guard() {
 
 #[test]
 fn an_overflow_is_reported_by_name_and_kills_with_the_signal() {
-    let ended =
-        run(module_path!(), "an_overflow_is_reported_by_name_and_kills_with_the_signal", || {
+    let ended = run(
+        module_path!(),
+        "an_overflow_is_reported_by_name_and_kills_with_the_signal",
+        || {
             overflow::install(running).unwrap();
             let _altstack = ensure_altstack();
             // A sent signal must not disarm the report, whatever std's handler does with it.
@@ -63,7 +77,8 @@ fn an_overflow_is_reported_by_name_and_kills_with_the_signal() {
             let _stdout = std::io::stdout().lock();
             let _stderr = std::io::stderr().lock();
             on_stack(256 << 10, || descend(u64::MAX));
-        });
+        },
+    );
     ended.expect_signal(libc::SIGSEGV);
     let expected = "fiber 'deep thinker' (id 7) has overflowed its stack of 256 KiB; use \
                     fibers::Builder::stack_size for a larger one, or fibers::on_worker_stack for \
@@ -79,7 +94,9 @@ fn an_overflow_on_a_foreign_thread_and_by_a_big_frame_is_reported() {
         || {
             extern "C" fn body(_: *mut libc::c_void) -> *mut libc::c_void {
                 let _altstack = ensure_altstack();
-                on_stack(32 << 10, || u64::from(std::hint::black_box([1_u8; 1 << 20])[9]));
+                on_stack(32 << 10, || {
+                    u64::from(std::hint::black_box([1_u8; 1 << 20])[9])
+                });
                 ptr::null_mut()
             }
             overflow::install(running).unwrap();
@@ -93,35 +110,51 @@ fn an_overflow_on_a_foreign_thread_and_by_a_big_frame_is_reported() {
         },
     );
     ended.expect_signal(libc::SIGSEGV);
-    assert!(ended.stderr.contains("overflowed its stack of 32 KiB;"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("overflowed its stack of 32 KiB;"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
 fn any_other_fault_in_a_fiber_is_not_called_an_overflow() {
-    let ended = run(module_path!(), "any_other_fault_in_a_fiber_is_not_called_an_overflow", || {
-        overflow::install(running).unwrap();
-        let _altstack = ensure_altstack();
-        on_stack(64 << 10, || {
-            // SAFETY: none: meant to fault, in a process that is meant to die of it.
-            u64::from(unsafe { ptr::without_provenance::<u8>(16).read_volatile() })
-        });
-    });
+    let ended = run(
+        module_path!(),
+        "any_other_fault_in_a_fiber_is_not_called_an_overflow",
+        || {
+            overflow::install(running).unwrap();
+            let _altstack = ensure_altstack();
+            on_stack(64 << 10, || {
+                // SAFETY: none: meant to fault, in a process that is meant to die of it.
+                u64::from(unsafe { ptr::without_provenance::<u8>(16).read_volatile() })
+            });
+        },
+    );
     ended.expect_signal(libc::SIGSEGV);
     assert!(!ended.stderr.contains("overflow"), "{}", ended.stderr);
 }
 
 #[test]
 fn a_thread_overflow_still_gets_stds_own_report() {
-    let ended = run(module_path!(), "a_thread_overflow_still_gets_stds_own_report", || {
-        overflow::install(running).unwrap();
-        std::thread::spawn(|| {
-            let _altstack = ensure_altstack();
-            descend(u64::MAX)
-        })
-        .join()
-        .unwrap();
-    });
+    let ended = run(
+        module_path!(),
+        "a_thread_overflow_still_gets_stds_own_report",
+        || {
+            overflow::install(running).unwrap();
+            std::thread::spawn(|| {
+                let _altstack = ensure_altstack();
+                descend(u64::MAX)
+            })
+            .join()
+            .unwrap();
+        },
+    );
     ended.expect_signal(libc::SIGABRT);
-    assert!(ended.stderr.contains("has overflowed its stack"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("has overflowed its stack"),
+        "{}",
+        ended.stderr
+    );
     assert!(!ended.stderr.contains("fiber '"), "{}", ended.stderr);
 }
