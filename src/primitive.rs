@@ -2,5 +2,9 @@
 //!
 //! Pure files (those that hold a protocol and know no fiber switch) import their atomics from here and
 //! nowhere else. The `models` crate compiles the very same files against a `primitive` of its own.
+//!
+//! `light_fence` and `heavy_fence` order like two `SeqCst` fences (in the models they are); the first is for
+//! the side of a store-load race that passes often, the second for the side that is about to sleep.
 
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use crate::os::barrier::{heavy as heavy_fence, light as light_fence};
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};

@@ -66,6 +66,7 @@ impl Machine {
         let class = SizeClass::for_bytes(config.stack_bytes).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, "stack size out of range")
         })?;
+        os::barrier::register();
         let pool = StackPool::new(config.pool())?;
         let seed = config.seed.unwrap_or_else(|| os::clock::now_ns());
         let workers: Box<[&'static Worker]> = (0..config.workers)

@@ -13,12 +13,12 @@
 //! | NOTIFIED | anyone, in `notify` | it will rise; exactly the notifier that took it out of ASLEEP calls the futex |
 //!
 //! To fall asleep: (1) `lie_down`; (2) under the lock: look at the lists, register, `IdleWord::retire`;
-//! (3) `SeqCst` fence; (4) look again at the inbox and at every cache; (5) futex. Whoever brings work:
-//! (a) make it visible (push); (b) `SeqCst` fence; (c) look at the word (`SleepWord` for a wake that must
+//! (3) heavy fence; (4) look again at the inbox and at every cache; (5) futex. Whoever brings work:
+//! (a) make it visible (push); (b) light fence; (c) look at the word (`SleepWord` for a wake that must
 //! go to this worker, `IdleWord` for work that any worker may take), notify if need be.
 //!
 //! IDLE-1, no lost wake-up: both sides write, fence, read (the store-buffer pattern). The two fences are
-//! totally ordered. If (b) comes first, (4) sees the push. If (3) comes first, (c) sees ASLEEP, or the
+//! totally ordered, as two `SeqCst` fences are (see `os/barrier.rs` for why one is cheap). If (b) comes first, (4) sees the push. If (3) comes first, (c) sees ASLEEP, or the
 //! idle count that (2) raised. There is no third case.
 //!
 //! IDLE-2, throttle: `claim_search` lets a push wake a worker only while nobody searches. The
@@ -27,7 +27,7 @@
 //! A searcher that finds work and was the last one notifies the next (Go's rule), so a burst wakes
 //! workers one after another, each by the one before.
 
-use crate::primitive::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering, light_fence};
 
 const AWAKE: u32 = 0;
 /// The futex value to wait on.
@@ -50,7 +50,7 @@ impl SleepWord {
 
     /// By the worker: it may be asleep from now on.
     pub(crate) fn lie_down(&self) {
-        // Relaxed: the caller's SeqCst fence orders it before the last look (IDLE-1).
+        // Relaxed: the caller's heavy fence orders it before the last look (IDLE-1).
         self.0.store(ASLEEP, Ordering::Relaxed);
     }
 
@@ -66,7 +66,7 @@ impl SleepWord {
         self.0.load(Ordering::Acquire) != ASLEEP
     }
 
-    /// By anyone, after the work was made visible and a `SeqCst` fence: true if the caller must now call
+    /// By anyone, after the work was made visible and a light fence: true if the caller must now call
     /// `futex_wake` on this word.
     #[must_use]
     pub(crate) fn notify(&self) -> bool {
@@ -141,7 +141,7 @@ impl IdleWord {
     #[must_use]
     pub(crate) fn claim_search(&self) -> bool {
         // Step (b); pairs with the sleeper's fence, step (3).
-        fence(Ordering::SeqCst);
+        light_fence();
         let mut old = self.0.load(Ordering::Relaxed);
         loop {
             if old & SEARCH != 0 || old < IDLE_ONE {

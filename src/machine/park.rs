@@ -4,7 +4,7 @@
 //! a fiber that unwinds from a panic (std counts panics per thread, so another fiber that ran on this
 //! worker meanwhile would find `panicking()` true, and its locks would be poisoned for no reason).
 
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use crate::fiber::current;
@@ -13,6 +13,7 @@ use crate::fiber::reasons::Reasons;
 use crate::machine::idle::ASLEEP;
 use crate::machine::worker::{Outcome, Own};
 use crate::os::futex;
+use crate::primitive::heavy_fence;
 
 const CANCEL: u16 = Reasons::CANCEL.0;
 
@@ -211,7 +212,7 @@ fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
         // Asleep without being registered as idle: only mail wakes us (IDLE-1 holds for mail alone).
         let worker = me.worker();
         worker.sleep.lie_down();
-        fence(Ordering::SeqCst);
+        heavy_fence();
         if !worker.inbox.has_mail() {
             let _ = futex::wait(worker.sleep.futex(), ASLEEP, None);
         }

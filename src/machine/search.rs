@@ -6,11 +6,12 @@
 //! A lone item is left alone until its owner has not looked for `LONE_NS`: the owner of a fresh fiber is
 //! about to run it, and taking it from under him costs both more than it brings.
 
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use crossbeam_deque::{Steal, Stealer};
 
 use crate::machine::item::Item;
+use crate::primitive::light_fence;
 use crate::machine::pick::started;
 use crate::machine::worker::{Own, Pick, Worker};
 
@@ -81,7 +82,7 @@ impl Own {
         if self.local().searching.replace(false) && self.machine().shared.idle.found() {
             let machine = self.machine();
             // `found`, fence, look: the sentinel that leaves does the opposite (SHARED-3).
-            fence(Ordering::SeqCst);
+            light_fence();
             let more = machine.workers.iter().any(|worker| worker.has_spare());
             if more || !machine.shared.is_watched() {
                 machine.notify_one();

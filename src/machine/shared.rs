@@ -89,7 +89,7 @@ impl SharedQueue {
         }
     }
 
-    /// True if a sentinel naps (SHARED-3). After a `SeqCst` fence, by a searcher that found work.
+    /// True if a sentinel naps (SHARED-3). After a light fence, by a searcher that found work.
     pub(crate) fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Relaxed)
     }

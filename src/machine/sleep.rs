@@ -3,13 +3,13 @@
 //! In real machines the futex blocks the thread. In the deterministic mode `lie_down` and `rise` are called
 //! by the driver, and a worker that is down is simply not stepped until somebody has notified it.
 
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use crate::machine::idle::ASLEEP;
 use crate::machine::pick::from_list;
 use crate::machine::worker::{Own, Pick};
 use crate::os::futex;
+use crate::primitive::heavy_fence;
 
 /// The sentinel's first nap; each further one is twice as long.
 const NAP_FIRST: Duration = Duration::from_micros(50);
@@ -81,7 +81,7 @@ impl Own {
         };
         drop(shared);
         // Step (3); pairs with the fence of whoever brings work.
-        fence(Ordering::SeqCst);
+        heavy_fence();
         // Step (4).
         if worker.inbox.has_mail() || self.sees_spare() {
             Down::Up
@@ -113,7 +113,9 @@ impl Own {
             local.searching.set(true);
         }
         if was_sentinel && unwatched {
-            // Others run whose flag is down: somebody must watch in our place.
+            // Others run whose flag is down: somebody must watch in our place. Heavy: pairs with the light
+            // fence of a searcher that found work (end_search).
+            heavy_fence();
             machine.notify_one();
         }
         if handed.is_null() {

@@ -7,12 +7,13 @@
 //! | elsewhere | its word, then the home's inbox | its word, then the last worker's inbox | " |
 
 use std::ptr;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use crate::fiber::header::{Header, State, release};
 use crate::fiber::word::Woken;
 use crate::machine::worker::{Own, Worker};
 use crate::os::futex;
+use crate::primitive::light_fence;
 
 /// Wakes a fiber, or a plain thread that waits as one.
 ///
@@ -81,11 +82,11 @@ unsafe fn send(home: &'static Worker, header: *mut Header) {
         me.counters().inbox_sends.add(1);
     }
     // IDLE-1, step (b): the message is visible, now look whether its reader sleeps.
-    fence(Ordering::SeqCst);
+    light_fence();
     notify(home);
 }
 
-/// Wakes a worker's thread if it sleeps. The work must be visible, and a `SeqCst` fence passed.
+/// Wakes a worker's thread if it sleeps. The work must be visible, and a light fence passed.
 pub(crate) fn notify(worker: &'static Worker) {
     if worker.sleep.notify() {
         futex::wake_one(worker.sleep.futex());

@@ -7,6 +7,7 @@
 //!
 //! | file      | what it provides                                                     |
 //! |-----------|----------------------------------------------------------------------|
+//! | `barrier` | an asymmetric memory barrier                                         |
 //! | `futex`   | block a thread on a word, wake threads blocked on one                |
 //! | `memory`  | reserve, release, guard and discard memory; fault injection (`fail`) |
 //! | `thread`  | how many threads to run, where, and how to start one                 |
@@ -16,6 +17,7 @@
 //! | `raw_err` | writing to standard error from a signal handler                      |
 #![allow(unsafe_code)]
 
+pub(crate) mod barrier;
 mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod futex;

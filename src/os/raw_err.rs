@@ -3,6 +3,14 @@
 //! Not a `fmt::Write`: formatting code may panic, and nothing that runs in a handler may. No lock,
 //! no allocation; the only call is `write(2)`.
 
+/// Ends the process with a message, from wherever.
+pub(crate) fn die(message: &str) -> ! {
+    let mut err = RawErr::new();
+    err.push_str(message);
+    err.flush();
+    std::process::abort();
+}
+
 /// Collects a message in a fixed buffer and writes it in one piece when it fits.
 pub(crate) struct RawErr {
     buffer: [u8; RawErr::BYTES],

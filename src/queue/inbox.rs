@@ -55,7 +55,7 @@ impl<N: Linked> Inbox<N> {
 
     /// True if there was something at the time of the look.
     pub(crate) fn has_mail(&self) -> bool {
-        // Relaxed: a hint. Where a decision to sleep hangs on it, the caller puts a SeqCst fence before.
+        // Relaxed: a hint. Where a decision to sleep hangs on it, the caller puts a heavy fence before.
         !self.head.load(Ordering::Relaxed).is_null()
     }
 
