@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering;
 use crossbeam_deque::{Steal, Stealer};
 
 use crate::machine::item::Item;
-use crate::primitive::light_fence;
 use crate::machine::pick::started;
 use crate::machine::worker::{Own, Pick, Worker};
+use crate::primitive::light_fence;
 
 /// How long a lone item's owner must not have looked.
 const LONE_NS: u64 = 3_000;

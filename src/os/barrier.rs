@@ -46,7 +46,9 @@ pub(crate) fn heavy() {
     if ASYMMETRIC.load(Ordering::Relaxed) && !membarrier(PRIVATE_EXPEDITED) {
         // It worked at registration; if it fails now (a seccomp filter put up later), nothing orders the
         // light side any more, and a wake-up could be lost.
-        crate::os::raw_err::die("fibers: fatal: membarrier(2) was refused after it had been granted\n");
+        crate::os::raw_err::die(
+            "fibers: fatal: membarrier(2) was refused after it had been granted\n",
+        );
     }
     fence(Ordering::SeqCst);
 }

@@ -21,6 +21,13 @@ pub(crate) const KEPT_BYTES: usize = 8192;
 /// What must be left between guard and head: corosensei's minimum, and a page that stays.
 const USABLE_BYTES_MIN: usize = 4096;
 
+/// Colours, see `SizeClass::colour_bytes`: two lines apart, as processors fetch lines in pairs.
+const COLOUR_LINES: usize = 16;
+const COLOUR_LINE_BYTES: usize = 128;
+const COLOUR_PAGE_BYTES: usize = 4096;
+/// The most that a line colour takes.
+const COLOUR_BYTES_MAX: usize = (COLOUR_LINES - 1) * COLOUR_LINE_BYTES;
+
 const _: () = assert!(HEAD_BYTES.is_multiple_of(64) && HEAD_BYTES.is_multiple_of(STACK_ALIGNMENT));
 const _: () = assert!(HEAD_BYTES < KEPT_BYTES);
 const _: () = assert!(USABLE_BYTES_MIN >= MIN_STACK_SIZE);
@@ -74,15 +81,37 @@ impl SizeClass {
 
     /// Whether a stack of this class has room to run beside a guard of `guard_bytes`.
     pub(crate) const fn has_room_beside(self, guard_bytes: usize) -> bool {
-        match guard_bytes.checked_add(USABLE_BYTES_MIN + HEAD_BYTES) {
-            Some(least) => least <= self.bytes(),
+        match guard_bytes.checked_add(USABLE_BYTES_MIN + HEAD_BYTES + COLOUR_BYTES_MAX) {
+            Some(least) => least <= self.bytes() - (self.colour_pages() - 1) * COLOUR_PAGE_BYTES,
             None => false,
         }
     }
 
     /// The lowest address of a stack of this class, guard included.
     pub(crate) fn limit_of(self, stack: StackRef) -> usize {
-        stack.base() + HEAD_BYTES - self.bytes()
+        // Each stack is aligned to its size (STACK-2).
+        stack.base() & !(self.bytes() - 1)
+    }
+
+    /// How many page colours there are: an eighth of the stack's pages, 1 to 16.
+    const fn colour_pages(self) -> usize {
+        match self.bytes() / 8 / COLOUR_PAGE_BYTES {
+            0 => 1,
+            pages if pages > 16 => 16,
+            pages => pages,
+        }
+    }
+
+    /// How far below the top of its slot the head of the stack at `limit` lies.
+    ///
+    /// Slots are a power of two apart, so without this the same byte of every stack would fall into the
+    /// same few sets of the caches, and a thousand fibers that take turns would evict one another. The
+    /// offset differs in its line (16 colours) and, in larger stacks, in its page (an eighth of the address
+    /// space, no memory).
+    fn colour_bytes(self, limit: usize) -> usize {
+        let number = limit / self.bytes();
+        number % COLOUR_LINES * COLOUR_LINE_BYTES
+            + number / COLOUR_LINES % self.colour_pages() * COLOUR_PAGE_BYTES
     }
 
     /// The addresses of the guard, half-open; `guard_bytes` is `StackPool::guard_bytes`.
@@ -96,9 +125,11 @@ impl SizeClass {
     /// # Safety
     /// `limit` is the start of a mapped range of this class's size.
     pub(super) unsafe fn stack_at(self, limit: NonNull<u8>) -> StackRef {
-        // SAFETY: stays inside the range, whose end lies HEAD_BYTES further.
+        let colour_bytes = self.colour_bytes(limit.as_ptr() as usize);
+        // SAFETY: stays inside the range, whose end lies at least HEAD_BYTES further: a colour is less than a
+        // quarter of any class (COLOUR_BYTES_MAX and an eighth).
         StackRef {
-            head: unsafe { limit.add(self.bytes() - HEAD_BYTES) },
+            head: unsafe { limit.add(self.bytes() - HEAD_BYTES - colour_bytes) },
         }
     }
 
@@ -108,7 +139,7 @@ impl SizeClass {
     /// The stack is of this class, and still mapped.
     pub(super) unsafe fn limit_ptr(self, stack: StackRef) -> NonNull<u8> {
         // SAFETY: undoes `stack_at`, inside the same mapping.
-        unsafe { stack.head.sub(self.bytes() - HEAD_BYTES) }
+        unsafe { stack.head.sub(stack.base() - self.limit_of(stack)) }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
-use super::class::{KEPT_BYTES, SizeClass, StackRef};
+use super::class::{HEAD_BYTES, KEPT_BYTES, SizeClass, StackRef};
 use super::depot::Depot;
 use super::guard::{Guard, GuardMethod};
 use super::slab::Slabs;
@@ -278,7 +278,9 @@ impl StackPool {
     fn release(&self, class: SizeClass, stacks: &mut [StackRef], left: &mut Budget) -> usize {
         stacks.sort_unstable();
         let mut done = 0;
-        for run in stacks.chunk_by(|low, high| low.base() + class.bytes() == high.base()) {
+        for run in stacks
+            .chunk_by(|low, high| class.limit_of(*low) + class.bytes() == class.limit_of(*high))
+        {
             // The run's own lowest guard is left out only because there is nothing to free.
             let bytes = run.len() * class.bytes() - self.guard_bytes;
             if !self.discard(class, run[0], bytes, left) {
@@ -291,9 +293,11 @@ impl StackPool {
 
     /// Gives back all but the top of the first so many of `stacks`; returns how many.
     fn trim(&self, class: SizeClass, stacks: &[StackRef], left: &mut Budget) -> usize {
-        let kept_bytes = KEPT_BYTES.next_multiple_of(memory::page_size());
-        let bytes = class.bytes().saturating_sub(self.guard_bytes + kept_bytes);
-        let one = |stack: &&StackRef| bytes == 0 || self.discard(class, **stack, bytes, left);
+        let one = |stack: &&StackRef| {
+            let kept_from = (stack.base() + HEAD_BYTES - KEPT_BYTES) & !(memory::page_size() - 1);
+            let bytes = kept_from.saturating_sub(class.limit_of(**stack) + self.guard_bytes);
+            bytes == 0 || self.discard(class, **stack, bytes, left)
+        };
         stacks.iter().take_while(one).count()
     }
 

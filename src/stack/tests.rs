@@ -143,7 +143,7 @@ fn stacks_are_aligned_disjoint_fresh_and_guarded() {
                 let readable = |at: usize| memory::is_readable(ptr::without_provenance(at));
                 assert!(!readable(guard.start) && !readable(guard.end - 4));
                 assert!(readable(guard.end) && readable(stack.base()));
-                touch(stack, class.bytes() - HEAD_BYTES - 8192);
+                touch(stack, stack.base() - guard.end);
                 let blocks = (limit..limit + class.bytes()).step_by(16 << 10);
                 assert!(blocks.into_iter().all(|block| seen.insert(block)));
             }
@@ -249,7 +249,7 @@ fn a_released_stack_is_fresh_again_and_a_trimmed_one_keeps_its_head() {
         for (index, stack) in stacks.iter().enumerate() {
             // Hottest last: the three that kept their heads.
             assert_eq!(head_is_zero(*stack), index < 97);
-            for below in (KEPT_BYTES..(40 << 10)).step_by(4096) {
+            for below in (KEPT_BYTES + 4096..(40 << 10)).step_by(4096) {
                 // SAFETY: the test has the stack.
                 assert_eq!(unsafe { stack.head().sub(below).read() }, 0);
             }
