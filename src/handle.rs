@@ -141,12 +141,19 @@ impl<T> Joiner<T> {
         if target.word.is_done() {
             return;
         }
-        let me = Fiber::running();
+        let thread;
+        let me = match park::running() {
+            Some((_, header)) => header,
+            None => {
+                thread = current::thread_fiber();
+                thread.as_ptr()
+            }
+        };
         assert!(
-            me != *self.fiber,
+            !std::ptr::eq(me, target.as_ptr()),
             "a fiber cannot join itself: it would wait for ever"
         );
-        target.joiner.set(me.0.as_ptr());
+        target.joiner.set(me);
         if !target.word.wait_join() {
             return;
         }

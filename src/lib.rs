@@ -11,6 +11,8 @@ mod queue;
 mod runtime;
 mod spawn;
 mod stack;
+#[doc(hidden)]
+pub mod testing;
 pub mod wait;
 
 pub use crate::current::*;

@@ -1,11 +1,14 @@
 //! The fiber's heap cell: header, and behind it the closure until it is called, then the result.
 
+use std::alloc::Layout;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 
 use crate::fiber::header::{Ending, Header, NewFiber, Vtable};
+use crate::fiber::slab;
 use crate::fiber::word::Kind;
 
 /// What a fiber leaves for its joiner: its value, or the payload that ended it.
@@ -51,13 +54,16 @@ impl<F: FnOnce() -> T, T> FiberCell<F, T> {
     /// Makes the cell; the references counted in it belong to the caller.
     pub(crate) fn create(kind: Kind, joinable: bool, new: NewFiber, closure: F) -> *const Header {
         let vtable: &'static Vtable = &Self::VTABLE;
-        let cell = Box::new(Self {
+        let cell = slab::allocate(Layout::new::<Self>()).cast::<Self>();
+        let value = Self {
             header: Header::new(vtable, kind, joinable, new),
             body: UnsafeCell::new(Body {
                 closure: ManuallyDrop::new(closure),
             }),
-        });
-        Box::into_raw(cell).cast::<Header>().cast_const()
+        };
+        // SAFETY: fresh memory of that layout.
+        unsafe { cell.write(value) };
+        cell.as_ptr().cast::<Header>().cast_const()
     }
 
     fn cell(header: *const Header) -> *mut Self {
@@ -133,8 +139,13 @@ impl<F: FnOnce() -> T, T> FiberCell<F, T> {
     /// # Safety
     /// Nobody else refers to the cell; closure and result are gone.
     unsafe fn free(header: *const Header) {
-        // SAFETY: made by Box in `create`.
-        drop(unsafe { Box::from_raw(Self::cell(header)) });
+        let Some(cell) = NonNull::new(Self::cell(header)) else {
+            return;
+        };
+        // SAFETY: nobody else refers to it; the body needs no drop any more.
+        unsafe { cell.drop_in_place() };
+        // SAFETY: from `create`, with this layout.
+        unsafe { slab::free(cell.cast(), Layout::new::<Self>()) };
     }
 }
 

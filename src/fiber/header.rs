@@ -98,7 +98,7 @@ pub(crate) struct Header {
     pub reasons: Cell<u16>,
     /// Has passed its first wait (WORD-2).
     pub absorbed: Cell<bool>,
-    /// How many frames of `shield` the fiber is in.
+    /// Above zero, cancellation unwinds nothing. The fiber's own.
     pub shield: Cell<u16>,
 }
 
@@ -241,6 +241,9 @@ pub(crate) struct FiberRef(ptr::NonNull<Header>);
 unsafe impl Send for FiberRef {}
 // SAFETY: as above.
 unsafe impl Sync for FiberRef {}
+// Nothing behind a handle is left half-changed by a panic: as std's `Thread`, it may cross `catch_unwind`.
+impl std::panic::UnwindSafe for FiberRef {}
+impl std::panic::RefUnwindSafe for FiberRef {}
 
 impl FiberRef {
     /// Adds a reference.

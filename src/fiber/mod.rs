@@ -14,4 +14,5 @@ pub(crate) mod priority;
 pub(crate) mod reasons;
 pub(crate) mod runner;
 pub(crate) mod scope;
+pub(crate) mod slab;
 pub(crate) mod word;

@@ -8,8 +8,14 @@ use crate::os;
 #[derive(Debug)]
 pub(crate) enum Clock {
     Monotonic,
-    #[allow(dead_code, reason = "made by the deterministic mode")]
-    Virtual(AtomicU64),
+    Virtual(VirtualClock),
+}
+
+/// Time in the deterministic mode. Relaxed throughout: one thread uses it.
+#[derive(Debug)]
+pub(crate) struct VirtualClock {
+    now_ns: AtomicU64,
+    look_ns: AtomicU64,
 }
 
 impl Clock {
@@ -18,7 +24,26 @@ impl Clock {
         match self {
             Self::Monotonic => os::clock::now_ns(),
             // Every look is a little later than the one before, so that a wait for time ends.
-            Self::Virtual(now) => now.fetch_add(100, Ordering::Relaxed),
+            Self::Virtual(clock) => clock.advance(clock.look_ns.load(Ordering::Relaxed)),
         }
+    }
+}
+
+impl VirtualClock {
+    pub(crate) fn new() -> Self {
+        Self {
+            now_ns: AtomicU64::new(1),
+            look_ns: AtomicU64::new(100),
+        }
+    }
+
+    /// How long a look at the clock takes from now on.
+    pub(crate) fn set_look_ns(&self, ns: u64) {
+        self.look_ns.store(ns.max(1), Ordering::Relaxed);
+    }
+
+    /// Moves on. Returns the time before.
+    pub(crate) fn advance(&self, ns: u64) -> u64 {
+        self.now_ns.fetch_add(ns, Ordering::Relaxed)
     }
 }

@@ -75,7 +75,7 @@ pub(crate) struct Options {
 /// Where variables come from: the process's environment, or a test's table.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "FIBERS_WORKERS",
     "FIBERS_NAME",
     "FIBERS_STACK_SIZE",
@@ -85,6 +85,8 @@ const VARIABLES: [&str; 9] = [
     "FIBERS_SPIN_US",
     "FIBERS_FAIRNESS",
     "FIBERS_PIN",
+    // Read by `testing::explore`.
+    "FIBERS_TEST_SEED",
 ];
 
 /// Refuses variables that begin with `FIBERS_` and mean nothing: a misspelt one would be ignored silently.

@@ -171,6 +171,11 @@ impl Machine {
         }
     }
 
+    /// True if one thread runs all workers in turn, in the deterministic mode: then no fiber may block it.
+    pub(crate) fn is_driven(&self) -> bool {
+        matches!(self.clock, Clock::Virtual(_))
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         // Relaxed: a flag that stays up; whoever must not miss it looks under the shared lock.
         self.stopping.load(Ordering::Relaxed)
@@ -193,40 +198,35 @@ impl Machine {
     /// A fiber got its stack.
     pub(crate) fn fiber_began(&self, me: Own) {
         me.counters().started.add(1);
-        let live = &me.local().live;
-        live.set(live.get() + 1);
         if self.config.floating {
             self.floating_live.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let live = &me.local().live;
+            live.set(live.get() + 1);
         }
     }
 
-    /// A fiber ended on that worker.
-    pub(crate) fn fiber_over(&self, me: Own, ending: Ending, in_flight: bool, started: bool) {
-        if !started {
-            // Failed before it had a stack: never counted as started.
-            me.counters().started.add(1);
-            let live = &me.local().live;
-            live.set(live.get() + 1);
-            if self.config.floating {
-                self.floating_live.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        let local = me.local();
+    /// A fiber is about to publish its end on that worker: counted first, so that whoever has joined it
+    /// finds it counted.
+    pub(crate) fn fiber_ends(&self, me: Own, ending: Ending) {
         me.counters().finished.add(1);
         if ending == Ending::Panicked {
             me.counters().panicked.add(1);
         }
+        self.leave_population();
+    }
+
+    /// A fiber has ended on that worker, and its last message has come or is `in_flight`.
+    pub(crate) fn fiber_over(&self, me: Own, in_flight: bool) {
+        let local = me.local();
         if in_flight {
             local.in_flight.set(local.in_flight.get() + 1);
         }
-        self.leave_population();
-        if self.config.floating {
-            if self.floating_live.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_stopping() {
-                // Nobody else has a reason to wake the others: they may go now.
-                self.notify_all();
-            }
-        } else {
+        if !self.config.floating {
             local.live.set(local.live.get() - 1);
+        } else if self.floating_live.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_stopping() {
+            // Nobody else has a reason to wake the others: they may go now.
+            self.notify_all();
         }
     }
 
@@ -307,6 +307,15 @@ impl Drop for Machine {
     }
 }
 
+/// What a worker that ran dry found elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Looked {
+    /// Work, or a reason to look at home again.
+    Back(Option<Pick>),
+    /// Nothing: it may sleep.
+    Dry,
+}
+
 impl Own {
     /// The life of a worker: runs until the machine stops, or until `done` (asked between two fibers).
     pub(crate) fn work_until(self, mut done: impl FnMut() -> bool) {
@@ -329,13 +338,28 @@ impl Own {
     /// Nothing at hand: search, and sleep if that finds nothing.
     #[cold]
     fn look_further(self) -> Option<Pick> {
+        match self.look_elsewhere() {
+            Looked::Back(found) => found,
+            Looked::Dry => {
+                let handed = self.sleep();
+                self.come_back(handed)
+            }
+        }
+    }
+
+    /// Nothing at hand: one search.
+    pub(crate) fn look_elsewhere(self) -> Looked {
         self.feed_starved();
         let found = self.search();
         if found.is_some() || self.has_something() {
             self.end_search();
-            return found;
+            return Looked::Back(found);
         }
-        let handed = self.sleep();
+        Looked::Dry
+    }
+
+    /// Back from a sleep, with what was handed over or robbed meanwhile.
+    pub(crate) fn come_back(self, handed: Option<Pick>) -> Option<Pick> {
         if handed.is_some() {
             self.end_search();
         }

@@ -159,6 +159,11 @@ impl IdleWord {
         }
     }
 
+    /// How many workers count as searchers, at a glance.
+    pub(crate) fn searchers(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) & SEARCH
+    }
+
     /// How many workers are idle, at a glance.
     pub(crate) fn idle(&self) -> u64 {
         self.0.load(Ordering::Relaxed) >> 32

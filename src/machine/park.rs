@@ -60,6 +60,9 @@ fn take_own(fiber: &Header, mask: u16) -> u16 {
 #[inline(never)]
 fn sleep_slow(mask: u16) -> u16 {
     let Some((me, header)) = running() else {
+        if let Some(me) = Own::current() {
+            refuse_if_driven(me, None);
+        }
         let thread = current::thread_fiber();
         return block_thread(&thread, mask);
     };
@@ -192,6 +195,7 @@ fn block_thread(fiber: &Header, mask: u16) -> u16 {
 /// A fiber that must not switch waits: its worker runs nothing else meanwhile.
 #[cold]
 fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
+    refuse_if_driven(me, Some(fiber));
     // What lies in our cache cannot be run by us now, and one of them may be what we wait for.
     me.offer_cache();
     if fiber.word.is_shared() {
@@ -217,5 +221,12 @@ fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
             let _ = futex::wait(worker.sleep.futex(), ASLEEP, None);
         }
         worker.sleep.rise();
+    }
+}
+
+/// In the deterministic mode one thread stands for all workers: if it blocked, the run would hang.
+fn refuse_if_driven(me: Own, fiber: Option<&Header>) {
+    if me.machine().is_driven() {
+        crate::testing::refuse_block(fiber);
     }
 }

@@ -198,7 +198,8 @@ fn run_closure(me: Own, header: *const Header) -> Ending {
 
 /// The end of a fiber that never started: it has failed, and has no runner.
 pub(crate) fn end_unstarted(me: Own, header: *const Header) {
-    finish(me, header, None, FAILED);
+    me.machine().fiber_began(me);
+    finish(header, None, FAILED);
 }
 
 /// The end of a fiber, on its own stack, as the running fiber until the last step.
@@ -208,15 +209,15 @@ fn end(runner: &Runner, ending: Ending) {
     };
     let header = me.local().current.get();
     // SAFETY: alive until `finish` gives up the scheduler's reference.
-    drop_locals(unsafe { &*header });
-    let Some(me) = Own::current() else {
-        std::process::abort()
-    };
-    finish(me, header, Some(runner), ending);
+    let fiber = unsafe { &*header };
+    // Its destructors may wait, but no cancellation unwinds out of them any more.
+    fiber.shield.set(1);
+    drop_locals(fiber);
+    finish(header, Some(runner), ending);
 }
 
 /// Publishes the result, runs the last calls, tells joiner and scope, frees the cell.
-fn finish(me: Own, header: *const Header, runner: Option<&Runner>, ending: Ending) {
+fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
     // SAFETY: alive until the word's `finish` gives up the scheduler's reference.
     let fiber = unsafe { &*header };
     let floating = fiber.word.is_shared();
@@ -230,7 +231,9 @@ fn finish(me: Own, header: *const Header, runner: Option<&Runner>, ending: Endin
         runner.fiber.store(fiber, Ordering::Release);
         drop(roster);
     };
-    let _ = me;
+    if let Some(me) = Own::current() {
+        me.machine().fiber_ends(me, ending);
+    }
     let scope = fiber.scope.get();
     let vtable = fiber.vtable;
     let mut calls_closed = false;
@@ -277,8 +280,7 @@ fn finish(me: Own, header: *const Header, runner: Option<&Runner>, ending: Endin
         // SAFETY: the last reference was ours.
         unsafe { (vtable.free)(header) };
     }
-    me.machine()
-        .fiber_over(me, ending, in_flight, runner.is_some());
+    me.machine().fiber_over(me, in_flight);
     if !scope.is_null() {
         // SAFETY: the scope's frame waits for this very call, which is the last touch (SCOPE-1).
         if let Some(owner) = unsafe { (*scope).done(unseen_panic) } {

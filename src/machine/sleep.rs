@@ -1,7 +1,8 @@
 //! Sleep: a worker with nothing to do goes idle, and comes back. The steps (1) to (5) are those of `idle.rs`.
 //!
-//! In real machines the futex blocks the thread. In the deterministic mode `lie_down` and `rise` are called
-//! by the driver, and a worker that is down is simply not stepped until somebody has notified it.
+//! In real machines the futex blocks the thread. In the deterministic mode the driver calls `go_idle`,
+//! `sees_news`, `nap_over` and `rise`, other workers' steps between them, and a worker that is down is simply
+//! not stepped until somebody has notified it.
 
 use std::time::Duration;
 
@@ -28,6 +29,15 @@ pub(crate) enum Down {
     Sentinel,
 }
 
+/// What came of a nap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NapOver {
+    /// It is up again, perhaps with what it robbed.
+    Rose(Option<Pick>),
+    /// It stays down, in that way.
+    Lies(Down),
+}
+
 impl Own {
     /// Sleeps until there may be something to do; returns work that was handed over.
     pub(crate) fn sleep(self) -> Option<Pick> {
@@ -45,18 +55,27 @@ impl Own {
             };
             let _ = futex::wait(word.futex(), ASLEEP, timeout);
             if down == Down::Sentinel && !word.is_notified() {
-                if self.sees_stale(&mut seen) {
-                    return self.rise().or_else(|| self.rob_any());
+                match self.nap_over(&mut seen) {
+                    NapOver::Rose(robbed) => return robbed,
+                    NapOver::Lies(now) => down = now,
                 }
                 nap = (nap * 2).min(NAP_LAST);
-                down = self.stand_down();
             }
         }
         self.rise()
     }
 
     /// Steps (1) to (4).
-    pub(crate) fn lie_down(self) -> Down {
+    fn lie_down(self) -> Down {
+        let down = self.go_idle();
+        if down != Down::Up && self.sees_news() {
+            return Down::Up;
+        }
+        down
+    }
+
+    /// Steps (1) and (2).
+    pub(crate) fn go_idle(self) -> Down {
         let worker = self.worker();
         let local = self.local();
         let machine = self.machine();
@@ -79,15 +98,22 @@ impl Own {
         } else {
             Down::Until
         };
-        drop(shared);
-        // Step (3); pairs with the fence of whoever brings work.
+        down
+    }
+
+    /// Steps (3) and (4).
+    pub(crate) fn sees_news(self) -> bool {
+        // Pairs with the fence of whoever brings work.
         heavy_fence();
-        // Step (4).
-        if worker.inbox.has_mail() || self.sees_spare() {
-            Down::Up
-        } else {
-            down
+        self.worker().inbox.has_mail() || self.sees_spare()
+    }
+
+    /// The sentinel's nap ended, and nobody has notified it: it looks round, and rises or lies on.
+    pub(crate) fn nap_over(self, seen: &mut Vec<u32>) -> NapOver {
+        if self.sees_stale(seen) {
+            return NapOver::Rose(self.rise().or_else(|| self.rob_any()));
         }
+        NapOver::Lies(self.stand_down())
     }
 
     /// Up again: leaves the idle list if nobody has taken us off it, and empties the slot.

@@ -177,7 +177,7 @@ impl Own {
         self.machine().gate_moved.notify_all();
     }
 
-    fn report(self, fiber: &Header) -> FiberReport {
+    pub(crate) fn report(self, fiber: &Header) -> FiberReport {
         // A floating fiber's plain state is not ours to read: only its word is.
         let (state, waits_for) = if fiber.word.is_shared() {
             match fiber.word.parked_for() {
@@ -201,7 +201,7 @@ impl Own {
     }
 
     /// Shows every started fiber at home; of a floating machine every one, wherever it is.
-    fn for_each_fiber(self, f: &mut dyn FnMut(*const Header)) {
+    pub(crate) fn for_each_fiber(self, f: &mut dyn FnMut(*const Header)) {
         let machine = self.machine();
         let floating = machine.config.floating;
         let roster = floating.then(|| machine.roster.lock());

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use crate::fiber::current;
 use crate::fiber::header::{Header, Home};
 use crate::fiber::runner::Runner;
+use crate::fiber::slab;
 use crate::machine::core::Machine;
 use crate::machine::idle::SleepWord;
 use crate::machine::item::Item;
@@ -112,7 +113,7 @@ pub(crate) struct Local {
     pub fair_class: Cell<u32>,
     pub fair_source: Cell<u32>,
     pub rng: Rng,
-    /// Fibers that started here and have not ended.
+    /// Pinned machines: fibers that started here and have not ended.
     pub live: Cell<u64>,
     /// Ended fibers whose last message is still to come (WORD-1).
     pub in_flight: Cell<u64>,
@@ -125,6 +126,8 @@ pub(crate) struct Local {
     pub swept: Cell<bool>,
     /// The last report that this worker has answered.
     pub answered: Cell<u64>,
+    /// Deterministic mode: a fiber asks the driver to pass this worker over for so many steps.
+    pub stalled: Cell<u64>,
 }
 
 /// This thread's own worker. Not `Send`: it proves that the caller runs on that thread.
@@ -173,6 +176,7 @@ impl Worker {
                 no_switch: Cell::new(0),
                 swept: Cell::new(false),
                 answered: Cell::new(0),
+                stalled: Cell::new(0),
             },
         }
     }
@@ -194,6 +198,10 @@ impl Worker {
         local.searching.set(false);
         local.swept.set(false);
         local.answered.set(0);
+        // These too, or a seed would not repeat a run.
+        local.fair_class.set(0);
+        local.fair_source.set(0);
+        local.stalled.set(0);
         worker
     }
 
@@ -283,6 +291,7 @@ impl Own {
 
     /// Makes this thread what it was before `enter`.
     pub(crate) fn leave(before: *const Home) {
+        slab::flush();
         current::set_worker(before);
     }
 

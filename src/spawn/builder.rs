@@ -204,9 +204,26 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    // The straight way for the common case: from a fiber, with nothing to check.
+    if let Some(me) = Own::current() {
+        let new = NewFiber {
+            class: me.machine().class.index() as u8,
+            ..NewFiber::default()
+        };
+        // SAFETY: everything is 'static and Send.
+        match unsafe { launch(me.machine(), new, std::ptr::null(), f) } {
+            Ok(joiner) => return JoinHandle(joiner),
+            Err(refused) => failed(&refused.error),
+        }
+    }
     Builder::new()
         .spawn(f)
-        .unwrap_or_else(|error| panic!("failed to spawn a fiber: {error}"))
+        .unwrap_or_else(|error| failed(&error))
+}
+
+#[cold]
+fn failed(error: &io::Error) -> ! {
+    panic!("failed to spawn a fiber: {error}")
 }
 
 /// Spawns a fiber on the current worker; closure and result need not be `Send`.

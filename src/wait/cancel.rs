@@ -25,7 +25,10 @@ impl Unwind {
 /// True if a wait that is about to begin may be cancelled.
 #[inline(always)]
 fn may_unwind() -> bool {
-    cfg!(panic = "unwind") && !std::thread::panicking() && park::running().is_some()
+    cfg!(panic = "unwind")
+        && !std::thread::panicking()
+        // SAFETY: the running fiber is alive.
+        && park::running().is_some_and(|(_, header)| unsafe { &*header }.shield.get() == 0)
 }
 
 /// Waits like [`park::sleep`]; `Err` if the fiber is cancelled.

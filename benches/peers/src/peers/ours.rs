@@ -141,7 +141,7 @@ fn fork_join(n: u64) -> u64 {
 /// The second party of a ping-pong: gives each of `rounds` turns back.
 fn answer(turn: &Turn, rounds: u64, first: &fibers::Fiber) {
     for _ in 0..rounds {
-        turn.wait(PONG, fibers::park);
+        turn.wait(PONG, || fibers::park());
         turn.give(PING);
         first.unpark();
     }
@@ -152,7 +152,7 @@ fn serve(turn: &Turn, rounds: u64, second: &fibers::Fiber) {
     for _ in 0..rounds {
         turn.give(PONG);
         second.unpark();
-        turn.wait(PING, fibers::park);
+        turn.wait(PING, || fibers::park());
     }
 }
 
@@ -198,7 +198,7 @@ fn foreign_wake(runtime: &Runtime, rounds: u64) {
     let (thread, turn2) = (thread::current(), turn.clone());
     let task = runtime.spawn(move || {
         for _ in 0..rounds {
-            turn2.wait(PONG, fibers::park);
+            turn2.wait(PONG, || fibers::park());
             turn2.give(PING);
             thread.unpark();
         }

@@ -18,6 +18,7 @@ pub(super) struct Turn(AtomicU32);
 
 impl Turn {
     /// Parks by `park` until the turn is `me`.
+    #[inline(always)]
     pub(super) fn wait(&self, me: u32, park: impl Fn()) {
         // Acquire: pairs with Release in `give`.
         while self.0.load(Ordering::Acquire) != me {

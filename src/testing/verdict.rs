@@ -1,0 +1,191 @@
+//! Verdict: what a run that hangs tells, and what must not be left after one that ended.
+
+use std::fmt::Write;
+
+use crate::fiber::header::Header;
+use crate::machine::worker::Own;
+use crate::testing::driver::Driver;
+
+/// How many fibers a failure lists for each worker.
+const REPORT_MAX: usize = 50;
+
+impl Driver {
+    /// Ends the run: `what` is wrong.
+    pub(super) fn fail(&self, what: &str) -> ! {
+        panic!(
+            "{what} (seed {}, after {} steps)\n{}",
+            self.seed,
+            self.steps,
+            self.describe()
+        );
+    }
+
+    /// The state of the machine, for a failure's text.
+    fn describe(&self) -> String {
+        let machine = self.machine();
+        let mut text = String::new();
+        let shared = machine.shared.lock();
+        let _ = writeln!(
+            text,
+            "machine: lists {:#x}, control {:#x}, idle workers {:?}, sentinel {:?}, searchers {}, \
+             starving fibers {}, stopping: {}",
+            shared.lists.mask(),
+            shared.control,
+            shared.idle.iter().map(|w| w.index()).collect::<Vec<_>>(),
+            shared.sentinel(),
+            machine.shared.idle.searchers(),
+            shared.starved.len(),
+            machine.is_stopping(),
+        );
+        drop(shared);
+        for index in 0..machine.workers.len() {
+            let holds = if self.holds_pick(index) {
+                ", holds a pick"
+            } else {
+                ""
+            };
+            let _ = write!(text, "worker {index}: {:?}{holds}", self.phase(index));
+            let mut fibers = Vec::new();
+            self.as_worker(index, |me| {
+                let local = me.local();
+                let _ = writeln!(
+                    text,
+                    ", ready {:#x}, unstarted {}, floating ready {}, mail: {}, live {}, searching: {}",
+                    local.ready.with(|ready| ready.mask()),
+                    local.cache.len(),
+                    local.floats.len(),
+                    me.worker().inbox.has_mail(),
+                    local.live.get(),
+                    local.searching.get(),
+                );
+                // A floating machine shows all its fibers to everybody.
+                if machine.config.floating && index != 0 {
+                    return;
+                }
+                me.for_each_fiber(&mut |header| {
+                    // SAFETY: alive while `for_each_fiber` shows it.
+                    fibers.push(me.report(unsafe { &*header }));
+                });
+            });
+            for fiber in fibers.iter().take(REPORT_MAX) {
+                let _ = writeln!(text, "  {fiber}");
+            }
+            if fibers.len() > REPORT_MAX {
+                let _ = writeln!(text, "  and {} more", fibers.len() - REPORT_MAX);
+            }
+        }
+        text
+    }
+
+    /// After the stop: panics if a queue, a list, a cache or a counter is not as it was at the start.
+    pub(super) fn look_for_leftovers(&self) {
+        let machine = self.machine();
+        let mut left = Vec::new();
+        for index in 0..machine.workers.len() {
+            self.as_worker(index, |me| {
+                for what in leftovers(me) {
+                    left.push(format!("worker {index}: {what}"));
+                }
+            });
+        }
+        let shared = machine.shared.lock();
+        let checks = [
+            (shared.lists.mask() != 0, "fibers in the shared lists"),
+            (!shared.starved.is_empty(), "fibers that starve"),
+            (!shared.idle.is_empty(), "workers in the idle list"),
+            (shared.sentinel().is_some(), "a sentinel"),
+        ];
+        drop(shared);
+        left.extend(checks.iter().filter(|c| c.0).map(|c| c.1.to_owned()));
+        let idle = (machine.shared.idle.idle(), machine.shared.idle.searchers());
+        let metrics = machine.metrics();
+        for (what, number) in [
+            ("idle workers in the idle word", idle.0),
+            ("searchers in the idle word", idle.1),
+            ("parked fibers", metrics.parked),
+            ("stacks in use", metrics.stacks_in_use),
+            (
+                "fibers spawned beyond those ended",
+                metrics.spawned.abs_diff(metrics.finished),
+            ),
+            (
+                "fibers started beyond those ended",
+                metrics.started.abs_diff(metrics.finished),
+            ),
+            (
+                "floating fibers alive",
+                machine
+                    .floating_live
+                    .load(std::sync::atomic::Ordering::Relaxed) as u64,
+            ),
+            (
+                "fibers in the population",
+                machine
+                    .population
+                    .load(std::sync::atomic::Ordering::Relaxed),
+            ),
+        ] {
+            if number != 0 {
+                left.push(format!("{number} {what}"));
+            }
+        }
+        if !left.is_empty() {
+            self.fail(&format!(
+                "left behind by a stopped machine: {}",
+                left.join("; ")
+            ));
+        }
+    }
+}
+
+/// What a worker still has that it must not have when it has left.
+fn leftovers(me: Own) -> impl Iterator<Item = &'static str> {
+    let (local, worker) = (me.local(), me.worker());
+    let picked = local.picked.take();
+    [
+        (local.live.get() != 0, "live fibers"),
+        (local.in_flight.get() != 0, "messages on their way"),
+        (local.ready.with(|ready| ready.mask()) != 0, "ready fibers"),
+        (!local.cache.is_empty(), "unstarted fibers"),
+        (!local.floats.is_empty(), "ready floating fibers"),
+        (worker.inbox.has_mail(), "mail"),
+        (!worker.slot.get().is_null(), "a fiber in its slot"),
+        (!local.current.get().is_null(), "a running fiber"),
+        (picked.is_some(), "a picked fiber"),
+        (local.searching.get(), "a search"),
+        (worker.woken_to_search.get(), "a search to come"),
+        (
+            local
+                .stacks
+                .with(|stacks| stacks.iter().any(|magazine| !magazine.is_empty())),
+            "stacks",
+        ),
+        (local.no_switch.get() != 0, "a call on its own stack"),
+    ]
+    .into_iter()
+    .filter_map(|(left, what)| left.then_some(what))
+}
+
+/// Ends a run in which somebody would block the one thread that there is.
+#[cold]
+pub(crate) fn refuse_block(fiber: Option<&Header>) -> ! {
+    let who = match fiber {
+        None => "the scheduler's own frame (a destructor, perhaps)".to_owned(),
+        Some(fiber) => {
+            let name = fiber.cold().and_then(|cold| cold.name.as_deref());
+            format!(
+                "fiber '{}' (id {})",
+                name.unwrap_or("<unnamed>"),
+                fiber.id()
+            )
+        }
+    };
+    let why = if std::thread::panicking() {
+        "while it unwinds"
+    } else {
+        "where it must not switch"
+    };
+    panic!(
+        "{who} waits {why}, so it would block its thread: in a deterministic run that is the only one"
+    );
+}
