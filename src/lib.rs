@@ -1,6 +1,8 @@
-//! Stackful fibers for Linux.
 #![doc = include_str!("../README.md")]
-#![deny(unsafe_op_in_unsafe_fn)]
+#![allow(
+    clippy::needless_doctest_main,
+    reason = "README's example is a whole program"
+)]
 
 mod fiber;
 mod handle;

@@ -141,7 +141,7 @@ impl Word {
             Kind::Thread => SHARED | THREAD,
         };
         Self(AtomicU64::new(
-            kind | refs * REF_ONE | if joinable { JOINABLE } else { 0 },
+            kind | (refs * REF_ONE) | if joinable { JOINABLE } else { 0 },
         ))
     }
 

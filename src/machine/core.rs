@@ -68,7 +68,7 @@ impl Machine {
         })?;
         os::barrier::register();
         let pool = StackPool::new(config.pool())?;
-        let seed = config.seed.unwrap_or_else(|| os::clock::now_ns());
+        let seed = config.seed.unwrap_or_else(os::clock::now_ns);
         let workers: Box<[&'static Worker]> = (0..config.workers)
             .map(|i| Worker::take_record(i, seed.wrapping_add(i as u64)))
             .collect();

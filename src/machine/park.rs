@@ -148,22 +148,18 @@ fn switch_out(me: Own, fiber: &Header, outcome: Outcome) {
 
 #[inline(never)]
 fn sleep_floating(me: Own, fiber: &Header, mask: u16) -> u16 {
-    loop {
-        let accepted = take_shared(fiber, mask);
-        if accepted != 0 {
-            return accepted;
-        }
-        // Parked by the worker, after the registers were saved (WORD-3).
-        fiber.mask.set(mask);
-        me.counters().parks.add(1);
-        switch_out(me, fiber, Outcome::Parking);
-        // `me` may be another worker's token from here on (WORKER-2): the loop uses it for a count only,
-        // which the next round would book to the wrong worker, so leave by a fresh call.
-        let accepted = take_shared(fiber, mask);
-        if accepted != 0 {
-            return accepted;
-        }
-        return sleep(mask);
+    let accepted = take_shared(fiber, mask);
+    if accepted != 0 {
+        return accepted;
+    }
+    // Parked by the worker, after the registers were saved (WORD-3).
+    fiber.mask.set(mask);
+    me.counters().parks.add(1);
+    switch_out(me, fiber, Outcome::Parking);
+    // Perhaps on another worker now, and `me` another's token (WORKER-2): begin anew.
+    match take_shared(fiber, mask) {
+        0 => sleep_slow(mask),
+        accepted => accepted,
     }
 }
 

@@ -121,7 +121,9 @@ impl Own {
         let source = local.fair_source.get();
         local.fair_source.set((source + 1) % SOURCES);
         (0..SOURCES).find_map(|step| match (source + step) % SOURCES {
-            0 => self.pop_ready(class as usize),
+            0 => self
+                .pop_ready(class as usize)
+                .or_else(|| self.oldest_float(class)),
             1 if 1 << class == NORMAL => self.oldest_of_cache(),
             2 if shared & 1 << class != 0 => self
                 .machine()
@@ -134,10 +136,16 @@ impl Own {
         })
     }
 
-    fn oldest_of_cache(self) -> Option<Pick> {
-        if let Some(item) = self.local().floats.pop() {
-            return Some(started(item));
+    /// Of a floating machine the started fibers are here, not in the ready lists. A source apart from the
+    /// cache: one that always yields would keep the unstarted ones from their turn.
+    fn oldest_float(self, class: u32) -> Option<Pick> {
+        if 1 << class != NORMAL {
+            return None;
         }
+        self.local().floats.pop().map(started)
+    }
+
+    fn oldest_of_cache(self) -> Option<Pick> {
         loop {
             match self.worker().cache.steal() {
                 Steal::Success(item) => return Some(self.fresh(item)),

@@ -267,8 +267,9 @@ impl Own {
             return None;
         }
         // SAFETY: set by `enter` from `as_home`.
+        let worker = unsafe { Worker::from_home(home) };
         Some(Self {
-            worker: unsafe { Worker::from_home(home) },
+            worker,
             not_send: std::marker::PhantomData,
         })
     }

@@ -55,23 +55,13 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
 /// wakes a thread that waits on something new at that address; for that thread it is a spurious
 /// wake, which every user of [`wait`] tolerates.
 pub(crate) fn wake_one(word: *const AtomicU32) -> bool {
-    wake(word, 1) > 0
-}
-
-/// Wakes all threads blocked on `word` and returns how many. The word may be gone, as for
-/// [`wake_one`].
-pub(crate) fn wake_all(word: *const AtomicU32) -> usize {
-    wake(word, i32::MAX)
-}
-
-/// The one wake. Not by rustix, which asks for a reference to a word that must still be alive.
-fn wake(word: *const AtomicU32, count_max: i32) -> usize {
     let op = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: FUTEX_WAKE takes four arguments, given here with the kernel's types; it uses the
-    // address as a key only and accesses no memory of this process.
-    let woken = unsafe { libc::syscall(libc::SYS_futex, word, op, count_max) };
-    // EFAULT for an address that is no longer mapped: nobody can be waiting there.
-    usize::try_from(woken).unwrap_or(0)
+    // Not by rustix, which asks for a reference to a word that must still be alive.
+    // SAFETY: FUTEX_WAKE takes four arguments, given here with the kernel's types; it uses the address as a
+    // key only and accesses no memory of this process.
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word, op, 1) };
+    // An error (EFAULT) means an address that is no longer mapped: nobody can be waiting there.
+    woken > 0
 }
 
 /// The point in monotonic time `timeout` from now, or none when it lies beyond the clock's range.

@@ -49,29 +49,15 @@ impl RawErr {
 
     /// Appends a number in decimal.
     pub(crate) fn push_u64(&mut self, number: u64) {
-        self.push_digits(number, 10);
-    }
-
-    /// Appends a number in hexadecimal, with its `0x`.
-    pub(crate) fn push_hex(&mut self, number: u64) {
-        self.push_str("0x");
-        self.push_digits(number, 16);
-    }
-
-    fn push_digits(&mut self, mut number: u64, base: u64) {
+        let mut number = number;
         let mut divisor = 1;
-        while number / divisor >= base {
-            divisor *= base;
+        while number / divisor >= 10 {
+            divisor *= 10;
         }
         while divisor > 0 {
-            let digit = (number / divisor) as u8;
-            self.push_bytes(&[if digit < 10 {
-                b'0' + digit
-            } else {
-                b'a' + digit - 10
-            }]);
+            self.push_bytes(&[b'0' + (number / divisor) as u8]);
             number %= divisor;
-            divisor /= base;
+            divisor /= 10;
         }
     }
 

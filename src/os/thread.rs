@@ -51,11 +51,6 @@ pub(crate) fn available_parallelism() -> usize {
         .max(1)
 }
 
-/// Lets the kernel run another thread on this CPU.
-pub(crate) fn yield_os() {
-    rustix::thread::sched_yield();
-}
-
 /// Starts a thread. Its name is cut to what Linux keeps, at a character's end.
 ///
 /// # Errors

@@ -100,7 +100,6 @@ impl Runtime {
     }
 
     /// Options for a machine.
-    #[must_use]
     pub fn builder() -> RuntimeBuilder {
         RuntimeBuilder::new()
     }

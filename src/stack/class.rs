@@ -126,11 +126,11 @@ impl SizeClass {
     /// `limit` is the start of a mapped range of this class's size.
     pub(super) unsafe fn stack_at(self, limit: NonNull<u8>) -> StackRef {
         let colour_bytes = self.colour_bytes(limit.as_ptr() as usize);
+        let offset = self.bytes() - HEAD_BYTES - colour_bytes;
         // SAFETY: stays inside the range, whose end lies at least HEAD_BYTES further: a colour is less than a
         // quarter of any class (COLOUR_BYTES_MAX and an eighth).
-        StackRef {
-            head: unsafe { limit.add(self.bytes() - HEAD_BYTES - colour_bytes) },
-        }
+        let head = unsafe { limit.add(offset) };
+        StackRef { head }
     }
 
     /// The lowest address of a stack, as a pointer to its memory.

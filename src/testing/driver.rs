@@ -44,6 +44,8 @@ struct Seat {
     phase: Phase,
     next: Option<Pick>,
     seen: Vec<u32>,
+    /// It ran a fiber and counted as a searcher all the while.
+    searched_busy: bool,
     /// For how many more steps it is passed over.
     stalled: u64,
 }
@@ -90,6 +92,7 @@ impl Driver {
             phase: Phase::Awake,
             next: None,
             seen: Vec::new(),
+            searched_busy: false,
             stalled: 0,
         };
         Self {
@@ -104,6 +107,10 @@ impl Driver {
 
     pub(super) fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    pub(super) fn searched_busy(&self) -> bool {
+        self.seats.iter().any(|seat| seat.searched_busy)
     }
 
     pub(super) fn phase(&self, index: usize) -> Phase {
@@ -143,6 +150,7 @@ impl Driver {
             }
             let index = self.chance.pick(&able);
             self.step(index);
+            self.look_for_contradictions();
         }
     }
 
@@ -151,17 +159,16 @@ impl Driver {
         let mut able: Vec<usize> = (0..self.seats.len())
             .filter(|&index| self.may_step(index))
             .collect();
+        // If all stall, that many steps pass at once.
         let seats = &mut self.seats;
-        if able.iter().all(|&index| seats[index].stalled > 0) {
-            able.iter().for_each(|&index| seats[index].stalled = 0);
-        } else {
-            able.retain(|&index| {
-                let stalled = &mut seats[index].stalled;
-                let goes = *stalled == 0;
-                *stalled = stalled.saturating_sub(1);
-                goes
-            });
-        }
+        let shortest = able.iter().map(|&index| seats[index].stalled).min();
+        able.retain(|&index| {
+            let stalled = &mut seats[index].stalled;
+            *stalled -= shortest.unwrap_or(0);
+            let goes = *stalled == 0;
+            *stalled = stalled.saturating_sub(1);
+            goes
+        });
         // A nap is long beside a step: mostly somebody else goes first.
         if able.iter().any(|&index| self.is_wanted(index)) && !self.chance.nap_ends() {
             able.retain(|&index| self.is_wanted(index));
@@ -213,9 +220,11 @@ impl Driver {
         let Some(fiber) = self.any_fiber(index) else {
             return;
         };
-        // From the fiber's home, from another worker or from a foreign thread, as it comes.
-        let from = self.chance.below(workers.len() + 1);
-        let turn = workers.get(from).map(|worker| Turn::of(worker));
+        // From a worker between two fibers (its home perhaps), or from a foreign thread. Not from one that
+        // is on its way to sleep: no fiber runs there.
+        let from = self.chance.below(workers.len());
+        let awake = self.seats[from].phase == Phase::Awake;
+        let turn = awake.then(|| Turn::of(workers[from]));
         // SAFETY: we hold a reference.
         unsafe { wake(fiber.as_ptr(), Reasons::UNPARK.0) };
         drop(turn);
@@ -245,6 +254,8 @@ impl Seat {
         self.phase = match self.phase {
             Phase::Awake => {
                 if let Some(pick) = self.next.take().or_else(|| me.pick(true)) {
+                    // IDLE-2: others keep silent because of a searcher, so it must not be busy.
+                    self.searched_busy |= me.local().searching.get();
                     me.run(pick);
                     Phase::Awake
                 } else if me.heed() {

@@ -77,6 +77,35 @@ impl Driver {
         text
     }
 
+    /// Between two steps: panics if what the scheduler's files promise of each other does not hold.
+    pub(super) fn look_for_contradictions(&self) {
+        let machine = self.machine();
+        let shared = machine.shared.lock();
+        let idle = &machine.shared.idle;
+        let met = !shared.idle.is_empty() && shared.lists.mask() != 0;
+        let miscounted = idle.idle() != shared.idle.len() as u64;
+        let claims = machine
+            .workers
+            .iter()
+            .filter(|w| w.woken_to_search.get())
+            .count();
+        drop(shared);
+        if met {
+            self.fail("idle workers and queued fibers meet (SHARED-1)");
+        }
+        if miscounted {
+            self.fail("the idle word differs from the idle list");
+        }
+        let searching = |index| self.as_worker(index, |me| me.local().searching.get());
+        let searchers = (0..machine.workers.len()).filter(|&index| searching(index));
+        if idle.searchers() != (searchers.count() + claims) as u64 {
+            self.fail("the idle word differs from the searchers");
+        }
+        if self.searched_busy() {
+            self.fail("a worker runs a fiber while it counts as a searcher (IDLE-2)");
+        }
+    }
+
     /// After the stop: panics if a queue, a list, a cache or a counter is not as it was at the start.
     pub(super) fn look_for_leftovers(&self) {
         let machine = self.machine();

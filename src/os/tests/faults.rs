@@ -40,8 +40,6 @@ extern "C" fn count(signal: i32) {
         err.push_str("bus ");
         err.push_u64(u64::MAX);
         err.push_str(" ");
-        err.push_hex(0xd_eadb_eef0);
-        err.push_str(" ");
         err.push_u64(0);
         err.push_bytes(&[b'.'; 1000]);
         err.flush();
@@ -108,7 +106,7 @@ fn the_previous_handler_is_reached_and_ours_outlives_a_sent_signal() {
             install_segv_handler(|fault| {
                 let mut err = raw_err::RawErr::new();
                 err.push_str(if fault.is_sent() { "[sent]" } else { "[fault]" });
-                err.push_hex(fault.address as u64);
+                err.push_u64(fault.address as u64);
                 err.flush();
                 if fault.is_sent() {
                     Verdict::NotOurs
@@ -133,12 +131,8 @@ fn the_previous_handler_is_reached_and_ours_outlives_a_sent_signal() {
         "{}",
         ended.stderr
     );
-    assert!(ended.stderr.contains("[fault]0x8"), "{}", ended.stderr);
-    assert!(
-        ended
-            .stderr
-            .contains("bus 18446744073709551615 0xdeadbeef0 0...")
-    );
+    assert!(ended.stderr.contains("[fault]8"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("bus 18446744073709551615 0..."));
     assert_eq!(ended.stderr.matches('.').count(), 1000);
 }
 

@@ -235,12 +235,11 @@ fn locked_memory_keeps_its_guards_and_its_contents() {
             );
             assert_eq!(pool.stats().returned, 0);
             let mut again = take(&pool, class, 8);
-            // SAFETY: the test has the stack.
-            assert!(
-                again
-                    .iter()
-                    .all(|stack| unsafe { stack.head().read() } == 1)
-            );
+            let kept = again.iter().all(|stack| {
+                // SAFETY: the test has the stack.
+                unsafe { stack.head().read() == 1 }
+            });
+            assert!(kept);
             if markers_work() {
                 let error = pool.take(class, &mut again, 1).unwrap_err();
                 assert!(error.to_string().contains("mlockall"), "{error}");
