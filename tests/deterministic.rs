@@ -491,7 +491,7 @@ fn a_lone_fiber_does_not_wait_for_an_owner_that_computes() {
             let owner = testing::worker();
             let lone = fibers::spawn(testing::worker);
             // From the next switch on, as if this worker's thread got no CPU: only others can run it.
-            testing::stall_worker(1000);
+            testing::stall_worker(5000);
             assert_ne!(lone.join().unwrap(), owner, "the owner was not stepped");
         });
     }

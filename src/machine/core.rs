@@ -90,7 +90,7 @@ impl Machine {
             config,
         });
         for worker in &machine.workers {
-            worker.set_machine(&raw const *machine);
+            worker.set_machine(Arc::as_ptr(&machine));
         }
         Ok(machine)
     }

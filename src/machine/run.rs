@@ -22,6 +22,10 @@ impl Own {
     #[inline(always)]
     pub(crate) fn run(self, pick: Pick) {
         let local = self.local();
+        if local.searching.get() {
+            // Woken to search, it found work at home: others are silent because of it (IDLE-2).
+            self.end_search();
+        }
         let mut next = Some(pick);
         while let Some(pick) = next {
             let (header, runner) = match pick {

@@ -33,19 +33,20 @@ impl Own {
     pub(crate) fn search(self) -> Option<Pick> {
         let machine = self.machine();
         let local = self.local();
-        if !local.searching.get() {
+        if !local.searching.get() && machine.workers.len() > 1 {
             let searchers_max = (machine.workers.len() as u64 / 2).max(1);
-            if machine.workers.len() > 1 && !machine.shared.idle.try_search(searchers_max) {
-                return None;
-            }
-            local.searching.set(machine.workers.len() > 1);
+            local.searching.set(machine.shared.idle.try_search(searchers_max));
         }
         let spin_ns = machine.config.spin_ns;
         let begin_ns = machine.clock.now_ns();
         let mut lone = None;
         loop {
             let now_ns = machine.clock.now_ns();
-            if let Some(pick) = self.steal_once(&mut lone, now_ns) {
+            // Who may not search still waits a while for its own mail: a fiber that was just woken
+            // elsewhere often answers soon, and a sleeping worker is slow to wake.
+            if local.searching.get()
+                && let Some(pick) = self.steal_once(&mut lone, now_ns)
+            {
                 self.end_search();
                 return Some(pick);
             }
@@ -66,6 +67,9 @@ impl Own {
                 return None;
             }
             for _ in 0..32 {
+                if self.worker().inbox.has_mail() {
+                    break;
+                }
                 std::hint::spin_loop();
             }
         }

@@ -89,7 +89,7 @@ impl Own {
         shared.idle.push(worker);
         machine.shared.idle.retire(local.searching.replace(false));
         let all_idle = shared.idle.len() == machine.workers.len();
-        let down = if all_idle {
+        if all_idle {
             // A sentinel that naps will notice, and stand down.
             Down::Until
         } else if shared.sentinel().is_none() && machine.workers.len() > 1 {
@@ -97,8 +97,7 @@ impl Own {
             Down::Sentinel
         } else {
             Down::Until
-        };
-        down
+        }
     }
 
     /// Steps (3) and (4).

@@ -317,6 +317,11 @@ impl Own {
         self.worker.index()
     }
 
+    /// The machine's address, as its Arc knows it.
+    pub(crate) fn machine_ptr(self) -> *const Machine {
+        self.worker.machine.load(Ordering::Relaxed)
+    }
+
     /// The machine. Alive for as long as this thread is one of its workers.
     #[inline]
     pub(crate) fn machine(self) -> &'static Machine {

@@ -211,8 +211,8 @@ impl Handle {
     #[must_use]
     pub fn current() -> Option<Self> {
         let me = Own::current()?;
-        let machine: *const Machine = me.machine();
-        // SAFETY: every machine lies in an Arc (`assemble`), which its workers keep alive.
+        let machine = me.machine_ptr();
+        // SAFETY: from Arc::as_ptr (`assemble`); its workers keep it alive.
         unsafe {
             Arc::increment_strong_count(machine);
             Some(Self {

@@ -26,7 +26,7 @@ const STALL_MAX: usize = 400;
 impl Chance {
     pub(super) fn new(seed: u64, workers: usize, spurious: bool) -> Self {
         // Not the workers' seeds: those are `seed + index`.
-        let rng = Rng::new(seed ^ 0x5eed_0f_d0_0d1e);
+        let rng = Rng::new(seed ^ 0x5eed_0fd0_0d1e);
         let one_of = |choices: &[usize]| choices[rng.below(choices.len())];
         let weights = (0..workers).map(|_| one_of(&[1, 4, 4, 4, 16])).collect();
         let stall_every = one_of(&[0, 0, 30, 200]);

@@ -204,7 +204,8 @@ impl Driver {
     fn disturb(&mut self) {
         let workers = &self.machine.workers;
         if let Some(steps) = self.chance.stall() {
-            self.seats[self.chance.below(workers.len())].stalled = steps;
+            let stalled = &mut self.seats[self.chance.below(workers.len())].stalled;
+            *stalled = steps.max(*stalled);
         }
         if !self.chance.spurious() {
             return;
@@ -254,9 +255,8 @@ impl Seat {
         self.phase = match self.phase {
             Phase::Awake => {
                 if let Some(pick) = self.next.take().or_else(|| me.pick(true)) {
-                    // IDLE-2: others keep silent because of a searcher, so it must not be busy.
-                    self.searched_busy |= me.local().searching.get();
                     me.run(pick);
+                    self.searched_busy |= me.local().searching.get();
                     Phase::Awake
                 } else if me.heed() {
                     me.end_search();
