@@ -17,6 +17,8 @@ use crate::primitive::light_fence;
 
 /// How long a lone item's owner must not have looked.
 const LONE_NS: u64 = 3_000;
+/// How long a worker spins before it also offers its CPU to other threads between two looks.
+const YIELD_AFTER_NS: u64 = 4_000;
 /// A cache as long as this loses half of it (32 at the most) to a thief at a time.
 const BATCH_MIN: usize = 128;
 
@@ -71,6 +73,11 @@ impl Own {
                     break;
                 }
                 std::hint::spin_loop();
+            }
+            // Whoever is to bring the news may wait for this very CPU: kernels like to place a woken thread
+            // beside its waker.
+            if now_ns - begin_ns >= YIELD_AFTER_NS {
+                std::thread::yield_now();
             }
         }
     }
