@@ -1,4 +1,4 @@
-//! The seam to the atomics: the real ones here, loom's in the `models` crate.
+//! The seam to the atomics, and to the plain cells that they guard: the real ones here, loom's in the `models` crate.
 //!
 //! Pure files (those that hold a protocol and know no fiber switch) import their atomics from here and
 //! nowhere else. The `models` crate compiles the very same files against a `primitive` of its own.
@@ -7,4 +7,5 @@
 //! the side of a store-load race that passes often, the second for the side that is about to sleep.
 
 pub(crate) use crate::os::barrier::{heavy as heavy_fence, light as light_fence};
+pub(crate) use std::cell::Cell;
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};

@@ -7,10 +7,8 @@
 //! wake (it found a count above zero, so it knows that one will come).
 //! SCOPE-2: `owner` is written before `wait` and read only by the `done` that saw `WAITING`.
 
-use std::cell::Cell;
-
 use crate::fiber::header::Header;
-use crate::primitive::{AtomicU64, Ordering};
+use crate::primitive::{AtomicU64, Cell, Ordering};
 
 const WAITING: u64 = 1;
 const PANICKED: u64 = 2;

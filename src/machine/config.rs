@@ -134,7 +134,9 @@ impl Options {
             size,
         )?
         .unwrap_or(256 << 10);
-        check_stack_bytes("stack_size (FIBERS_STACK_SIZE)", stack_bytes)?;
+        // Rounded up, as the stacks will be: the range of the guard depends on it.
+        let stack_bytes =
+            check_stack_bytes("stack_size (FIBERS_STACK_SIZE)", stack_bytes)?.bytes() as u64;
         let page = os::memory::page_size() as u64;
         let guard_bytes = pick(
             self.guard_bytes.map(|n| n as u64),

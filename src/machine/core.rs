@@ -324,6 +324,10 @@ impl Own {
             // One call site, so that the switch itself is inlined here: a processor predicts returns by a
             // stack of its own, and every return that crosses a switch is predicted wrongly.
             if let Some(pick) = next.take().or_else(|| self.pick(true)) {
+                // A searcher that found something at home tells the next (IDLE-2).
+                if self.local().searching.get() {
+                    self.end_search();
+                }
                 self.run(pick);
                 continue;
             }

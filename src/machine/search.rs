@@ -35,9 +35,8 @@ impl Own {
     pub(crate) fn search(self) -> Option<Pick> {
         let machine = self.machine();
         let local = self.local();
-        if !local.searching.get() && machine.workers.len() > 1 {
-            let searchers_max = (machine.workers.len() as u64 / 2).max(1);
-            local.searching.set(machine.shared.idle.try_search(searchers_max));
+        if machine.workers.len() > 1 {
+            self.become_searcher();
         }
         let spin_ns = machine.config.spin_ns;
         let begin_ns = machine.clock.now_ns();
@@ -79,6 +78,16 @@ impl Own {
             if now_ns - begin_ns >= YIELD_AFTER_NS {
                 std::thread::yield_now();
             }
+        }
+    }
+
+    /// Counts this worker as a searcher, unless there are enough of them.
+    pub(crate) fn become_searcher(self) {
+        let machine = self.machine();
+        let searching = &self.local().searching;
+        if !searching.get() {
+            let searchers_max = (machine.workers.len() as u64 / 2).max(1);
+            searching.set(machine.shared.idle.try_search(searchers_max));
         }
     }
 

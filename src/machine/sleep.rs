@@ -104,7 +104,13 @@ impl Own {
     pub(crate) fn sees_news(self) -> bool {
         // Pairs with the fence of whoever brings work.
         heavy_fence();
-        self.worker().inbox.has_mail() || self.sees_spare()
+        let spare = self.sees_spare();
+        if spare {
+            // Its owner may have kept silent because we were a searcher: be one again, so that if we find
+            // something at home first, the next is told (IDLE-2).
+            self.become_searcher();
+        }
+        spare || self.worker().inbox.has_mail()
     }
 
     /// The sentinel's nap ended, and nobody has notified it: it looks round, and rises or lies on.
@@ -134,8 +140,9 @@ impl Own {
         // SHARED-3: without a sentinel our own lone pushes must wake somebody.
         local.lone_notify.set(unwatched);
         worker.sleep.rise();
-        if woken_to_search {
-            local.searching.set(true);
+        if woken_to_search && local.searching.replace(true) {
+            // It is one already: one claim is enough.
+            let _ = machine.shared.idle.found();
         }
         if was_sentinel && unwatched {
             // Others run whose flag is down: somebody must watch in our place. Heavy: pairs with the light

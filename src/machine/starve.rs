@@ -57,11 +57,11 @@ impl Own {
         let machine = self.machine();
         let mut shared = machine.shared.lock();
         machine.set_starving(false);
-        for header in std::mem::take(&mut shared.starved) {
-            // SAFETY: starved fibers are queued here only, and alive.
-            let class = unsafe { &*header }.priority().index();
-            // SAFETY: as above.
-            unsafe { shared.lists.push_back(class, header.cast_mut()) };
+        let starved = std::mem::take(&mut shared.starved);
+        drop(shared);
+        // One by one: idle workers get theirs by hand-off, lest they sleep beside a full list (SHARED-1).
+        for header in starved {
+            machine.push_shared(header, false);
         }
     }
 

@@ -252,6 +252,11 @@ impl Worker {
         self.local.current.get()
     }
 
+    /// True if there is an item in the caches.
+    pub(crate) fn holds_any(&self) -> bool {
+        !(self.cache.is_empty() && self.floats.is_empty())
+    }
+
     /// True if another thread may look at the caches: two items, or more.
     pub(crate) fn has_spare(&self) -> bool {
         self.cache.len() >= 2 || self.floats.len() >= 2

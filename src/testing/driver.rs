@@ -1,7 +1,7 @@
 //! Driver: one thread that is all workers of a machine in turn, one step at a time.
 //!
-//! A step is what a worker does between two moments at which the others' doings matter to it: run one fiber
-//! until it switches out; one search; go idle; the last look before the sleep; rise. So whatever can happen
+//! A step is what a worker does between two moments at which the others' doings matter to it: pick; run one
+//! fiber until it switches out; one search; go idle; the last look before the sleep; rise. So whatever can happen
 //! between a worker's decision to sleep and its sleep does happen, for some seed. What cannot: anything
 //! within a step, such as two workers in the same read-modify-write; that is the models' field.
 //!
@@ -189,6 +189,15 @@ impl Driver {
         }
     }
 
+    /// True if the worker is on its way to sleep or back, and looks at the others' caches before it sleeps.
+    pub(super) fn will_look(&self, index: usize) -> bool {
+        match self.seats[index].phase {
+            Phase::Seeking | Phase::GoingIdle | Phase::LastLook(_) | Phase::Rising => true,
+            Phase::Down(_) => self.is_wanted(index),
+            _ => false,
+        }
+    }
+
     fn step(&mut self, index: usize) {
         if let Clock::Virtual(clock) = &self.machine.clock {
             clock.set_look_ns(self.chance.look_ns());
@@ -254,11 +263,16 @@ impl Seat {
     fn step(&mut self, me: Own) {
         self.phase = match self.phase {
             Phase::Awake => {
-                if let Some(pick) = self.next.take().or_else(|| me.pick(true)) {
+                if let Some(pick) = self.next.take() {
                     me.run(pick);
                     self.searched_busy |= me.local().searching.get();
-                    Phase::Awake
-                } else if me.heed() {
+                    return;
+                }
+                self.next = me.pick(true);
+                if self.next.is_some() {
+                    return;
+                }
+                if me.heed() {
                     me.end_search();
                     Phase::Left
                 } else {

@@ -89,7 +89,21 @@ impl Driver {
             .iter()
             .filter(|w| w.woken_to_search.get())
             .count();
+        let asleep = !shared.idle.is_empty();
+        let unwatched = shared.sentinel().is_none();
         drop(shared);
+        // One that is about to look, or on its way up, will see for itself.
+        let looks = (0..machine.workers.len()).any(|index| self.will_look(index));
+        let spare = machine.workers.iter().any(|worker| worker.has_spare());
+        if spare && asleep && !looks && idle.searchers() == 0 {
+            self.fail(
+                "workers sleep and nobody searches, while a cache has work to spare (IDLE-2)",
+            );
+        }
+        let lone = machine.workers.iter().any(|worker| worker.holds_any());
+        if lone && asleep && unwatched && !looks && idle.searchers() == 0 {
+            self.fail("workers sleep and none watches, while a cache has a lone fiber (SHARED-3)");
+        }
         if met {
             self.fail("idle workers and queued fibers meet (SHARED-1)");
         }

@@ -334,6 +334,15 @@ impl Latch {
             .wait_until(|| self.missing.load(Ordering::Acquire) == 0);
     }
 
+    /// One arrival; runs the calls that come until the others have arrived. (A queue serves no calls.)
+    pub fn serve(&self) {
+        self.arrive();
+        while self.missing() != 0 {
+            fibers::process_calls();
+            fibers::yield_now();
+        }
+    }
+
     /// One arrival, and waits for the others.
     pub fn meet(&self) {
         self.arrive();

@@ -1,0 +1,66 @@
+//! The scheduler, one step at a time: scenarios over many seeds, in both modes, on one to four workers.
+//!
+//! `DETERMINISTIC_SEEDS=N` runs N seeds of each scenario and configuration; `FIBERS_TEST_SEED=N` replays one.
+
+mod mode;
+mod spawns;
+mod waits;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use fibers::testing::{self, Check, explore};
+
+/// Seeds of each scenario in each configuration. In all more than ten thousand runs.
+fn seeds() -> std::ops::Range<u64> {
+    let default = if cfg!(debug_assertions) { 100 } else { 500 };
+    let count = std::env::var("DETERMINISTIC_SEEDS").map_or(default, |text| {
+        text.parse().expect("DETERMINISTIC_SEEDS is a number")
+    });
+    0..count
+}
+
+/// Explores the scenario with 1 to 4 workers, pinned and floating.
+fn all(body: impl Fn() + Clone + Send + Sync + 'static) {
+    (1..=4).for_each(|workers| with_workers(workers, body.clone()));
+}
+
+/// Explores the scenario with that many workers, pinned and floating.
+fn with_workers(workers: usize, body: impl Fn() + Clone + Send + Sync + 'static) {
+    for floating in [false, true] {
+        let check = move |check: Check| check.workers(workers).floating(floating);
+        explore(seeds(), check, body.clone());
+    }
+}
+
+/// For scenarios that look at what a run leaves behind: calls `run` with the options of each run, and a text
+/// that names them.
+fn each(run: impl Fn(Check, &str)) {
+    for workers in 1..=4 {
+        for floating in [false, true] {
+            for seed in seeds() {
+                let check = Check::new().workers(workers).floating(floating).seed(seed);
+                run(
+                    check,
+                    &format!("{workers} workers, floating: {floating}, seed {seed}"),
+                );
+            }
+        }
+    }
+}
+
+/// Now and then lets others run.
+fn perhaps_yield() {
+    if testing::random(3) == 0 {
+        fibers::yield_now();
+    }
+}
+
+/// Counts how often such a value was dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
