@@ -22,8 +22,12 @@ pub fn current() -> Fiber {
 /// calls that are sent to the fiber meanwhile. *Cancellation* unwinds.
 #[inline(always)]
 pub fn park() {
-    if let Err(unwind) = cancel::sleep_serving(Reasons::UNPARK.0) {
-        unwind.unwind();
+    loop {
+        match cancel::sleep_serving(Reasons::UNPARK.0) {
+            Ok(0) => {}
+            Ok(_) => return,
+            Err(unwind) => unwind.unwind(),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::fiber::priority::Priority;
 use crate::fiber::reasons::Reasons;
 use crate::fiber::word::Detached;
 use crate::machine::park;
-use crate::machine::wake::wake;
+use crate::machine::wake::{settle, wake};
 use crate::wait::cancel;
 
 /// A handle to a fiber: its number, its name, a way to wake and to call it. As [`std::thread::Thread`].
@@ -157,17 +157,16 @@ impl<T> Joiner<T> {
         if !target.word.wait_join() {
             return;
         }
-        // One QUEUE is owed to us (WORD-4).
-        match cancel::sleep_serving(Reasons::QUEUE.0) {
-            Ok(_) => {}
-            Err(unwind) => {
-                if target.word.unwait_join() {
-                    unwind.unwind();
-                }
-                // It ended at the same moment: take the wake, and the result.
-                let _ = park::sleep(Reasons::QUEUE.0);
+        loop {
+            match cancel::sleep_serving(Reasons::QUEUE.0) {
+                Ok(_) if target.word.is_done() => break,
+                Ok(_) => {}
+                Err(unwind) if target.word.unwait_join() => unwind.unwind(),
+                // It ended at the same moment: take the result.
+                Err(_) => break,
             }
         }
+        settle(&target.joiner);
     }
 }
 

@@ -228,7 +228,7 @@ fn a_panic_in_a_call_goes_to_the_caller_and_leaves_the_target_alone() {
                 .fiber()
                 .call(move || std::panic::panic_any(Expected(n)))
                 .unwrap();
-            let payload = call.wait().map(|()| ()).unwrap_err();
+            let payload = call.wait().unwrap_err();
             assert_eq!(*payload.downcast::<Expected>().unwrap(), Expected(n));
         }
         // A panic that nobody waits for.
@@ -255,7 +255,7 @@ fn a_panic_in_a_call_goes_to_the_caller_and_leaves_the_target_alone() {
                 .call(|| std::panic::panic_any(Expected(1)))
                 .unwrap()
         });
-        assert!(target.join().unwrap().wait().map(|()| ()).is_err());
+        assert!(target.join().unwrap().wait().is_err());
         assert_eq!(machine.metrics().panicked, 0);
     });
 }

@@ -88,6 +88,10 @@ fn the_failure_of_any_call_is_an_error_or_a_payload() {
                                     failed[which] += 1;
                                 }
                             }
+                            if calls_left(call) == 0 {
+                                failed[which] += 1;
+                            }
+                            fail_call(call, 0);
                             // It has got over it.
                             assert_eq!(machine.run(|| 5), 5, "{place}");
                         }
@@ -103,10 +107,7 @@ fn the_failure_of_any_call_is_an_error_or_a_payload() {
                     );
                     // The record of the watchdog keeps a machine's memory; that is 50 machines at a time.
                     if k == last {
-                        drop(std::mem::replace(
-                            &mut *WATCH.lock().unwrap(),
-                            Some(Test::new(90)),
-                        ));
+                        drop((*WATCH.lock().unwrap()).replace(Test::new(90)));
                     }
                     if base_mappings == 0 {
                         base_mappings = mappings();
@@ -220,18 +221,14 @@ fn limit_address_space(bytes: Option<u64>) -> u64 {
         rlim_max: 0,
     };
     // SAFETY: a valid struct to fill.
-    assert_eq!(
-        unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) },
-        0
-    );
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
+    assert_eq!(known, 0);
     let before = limit.rlim_cur;
     if let Some(bytes) = bytes {
         limit.rlim_cur = bytes;
         // SAFETY: a valid struct; only the soft limit of this child changes.
-        assert_eq!(
-            unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) },
-            0
-        );
+        let set = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+        assert_eq!(set, 0);
     }
     before
 }

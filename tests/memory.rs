@@ -138,7 +138,8 @@ fn spawning_and_joining_for_ever_takes_no_memory() {
             }
         });
     };
-    round(spawns / 10);
+    // As long as what is measured: how many stacks and cells are in play at a time is a matter of chance.
+    round(spawns);
     let (before, maps) = (resident_bytes(), mappings());
     round(spawns);
     let after = resident_bytes();
@@ -240,7 +241,7 @@ fn a_limit_on_fibers_is_kept_and_names_itself() {
         common::silence_panics();
         for _ in 0..300 {
             let failed = machine.spawn(|| std::panic::panic_any(common::Expected(0)));
-            assert!(failed.join().map(|()| ()).is_err());
+            assert!(failed.join().is_err());
         }
         let refusals = machine.run(|| {
             fibers::scope(|s| {

@@ -79,28 +79,28 @@ fn named(mode: Mode, stack_bytes: usize, body: fn()) {
 
 const FORMS: &[Form] = &[
     ("16 KiB", Wanted("deep", "16 KiB"), || {
-        named(Mode::Pinned, 16 << 10, || burn())
+        named(Mode::Pinned, 16 << 10, burn)
     }),
     ("32 KiB", Wanted("deep", "32 KiB"), || {
-        named(Mode::Pinned, 32 << 10, || burn())
+        named(Mode::Pinned, 32 << 10, burn)
     }),
     ("64 KiB", Wanted("deep", "64 KiB"), || {
-        named(Mode::Floating, 64 << 10, || burn())
+        named(Mode::Floating, 64 << 10, burn)
     }),
     ("128 KiB", Wanted("deep", "128 KiB"), || {
-        named(Mode::Pinned, 128 << 10, || burn())
+        named(Mode::Pinned, 128 << 10, burn)
     }),
     ("256 KiB", Wanted("deep", "256 KiB"), || {
-        named(Mode::Floating, 256 << 10, || burn())
+        named(Mode::Floating, 256 << 10, burn)
     }),
     ("512 KiB", Wanted("deep", "512 KiB"), || {
-        named(Mode::Pinned, 512 << 10, || burn())
+        named(Mode::Pinned, 512 << 10, burn)
     }),
     ("1 MiB", Wanted("deep", "1 MiB"), || {
-        named(Mode::Floating, 1 << 20, || burn())
+        named(Mode::Floating, 1 << 20, burn)
     }),
     ("8 MiB", Wanted("deep", "8 MiB"), || {
-        named(Mode::Pinned, 8 << 20, || burn())
+        named(Mode::Pinned, 8 << 20, burn)
     }),
     ("a big frame on 16 KiB", Wanted("deep", "16 KiB"), || {
         named(Mode::Pinned, 16 << 10, || _ = black_box(big_frame()));
@@ -137,7 +137,7 @@ const FORMS: &[Form] = &[
         });
     }),
     ("unnamed", Wanted("<unnamed>", "256 KiB"), || {
-        machine(Mode::Pinned).run(|| burn());
+        machine(Mode::Pinned).run(burn);
     }),
     (
         "on the default machine",
@@ -165,16 +165,16 @@ const FORMS: &[Form] = &[
         Wanted("<unnamed>", "1 MiB"),
         || {
             let machine = Runtime::builder().stack_size(600 << 10).build().unwrap();
-            machine.run(|| burn());
+            machine.run(burn);
         },
     ),
     ("a larger guard", Wanted("<unnamed>", "256 KiB"), || {
         let machine = Runtime::builder().guard_size(64 << 10).build().unwrap();
-        machine.run(|| burn());
+        machine.run(burn);
     }),
     ("guards by mprotect", Wanted("<unnamed>", "256 KiB"), || {
         let builder = Runtime::builder().guard_method(fibers::GuardMethod::Mprotect);
-        builder.build().unwrap().run(|| burn());
+        builder.build().unwrap().run(burn);
     }),
     (
         "a fiber on a stack that was used before",
@@ -374,7 +374,7 @@ const FORMS: &[Form] = &[
             // SAFETY: our own process has a handler for it.
             unsafe { libc::raise(libc::SIGSEGV) };
             assert_eq!(SIGNALS.load(Ordering::Relaxed), 1);
-            named(Mode::Pinned, 64 << 10, || burn());
+            named(Mode::Pinned, 64 << 10, burn);
         },
     ),
 ];

@@ -56,7 +56,7 @@ fn a_hundred_thousand_panics_end_their_fibers_and_nothing_else() {
                 })
                 .collect();
             for (fiber, n) in all.into_iter().zip(first..) {
-                let payload = fiber.join().map(|()| ()).unwrap_err();
+                let payload = fiber.join().unwrap_err();
                 assert_eq!(*payload.downcast::<Expected>().unwrap(), Expected(n));
             }
         }
@@ -130,7 +130,7 @@ fn a_destructor_may_wait_while_it_unwinds() {
                 .collect();
             gate.open();
             for fiber in failing {
-                let payload = fiber.join().map(|()| ()).unwrap_err();
+                let payload = fiber.join().unwrap_err();
                 assert_eq!(*payload.downcast::<Expected>().unwrap(), Expected(round));
             }
             for fiber in bystanders {
@@ -249,7 +249,7 @@ fn a_panic_hook_may_use_fibers() {
         })
         .collect();
     for fiber in all {
-        assert!(fiber.join().map(|()| ()).unwrap_err().is::<Expected>());
+        assert!(fiber.join().unwrap_err().is::<Expected>());
     }
     assert_eq!(HOOKS.load(Ordering::Relaxed) as u64, count);
     let mut log = LOG.0.lock().unwrap().clone();
@@ -322,7 +322,7 @@ fn a_panic_poisons_what_it_holds_and_nothing_else() {
                 panic_any(Expected(0));
             }
         });
-        assert!(fiber.join().map(|()| ()).is_err());
+        assert!(fiber.join().is_err());
         assert!(held.is_poisoned() && !free.is_poisoned());
     });
 }
@@ -372,7 +372,7 @@ fn a_payload_that_panics_when_dropped_reaches_its_joiner() {
     }
     in_both_modes(60, 2, |_, machine, _| {
         let fiber = machine.spawn(|| panic_any(Bomb));
-        let payload = fiber.join().map(|()| ()).unwrap_err();
+        let payload = fiber.join().unwrap_err();
         assert!(payload.is::<Bomb>());
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
         assert!(dropped.unwrap_err().is::<Expected>());

@@ -264,7 +264,7 @@ fn notifications_for_nothing_do_not_wake() {
         for _ in 0..99_999 {
             shared.0.fetch_add(1, Ordering::Release);
             assert!(!shared.1.wake_one());
-            if shared.0.load(Ordering::Relaxed) % 1000 == 0 {
+            if shared.0.load(Ordering::Relaxed).is_multiple_of(1000) {
                 assert_eq!(shared.1.wake_all(), 0);
             }
         }

@@ -8,10 +8,10 @@
 //! | QUEUED | the sender, before the push | in the target's list |
 //! | RUNNING | the target | taken out; its effects are not complete |
 //! | DONE | the target, after the result was stored | the sender may take the result |
-//! | DONE_WAITED | the sender, in `wait` | it sleeps until exactly one `QUEUE` wake comes |
+//! | with WAITED | the sender, in `wait` | it sleeps until it is done and let go |
 //!
-//! CALL-1: the target's last touch of a call is the `finish` that sets DONE, unless it found a waiter;
-//! then the waiter keeps the call alive until its wake has come.
+//! CALL-1: the target's last touch of a call's frame is the `finish` that sets DONE, unless it found a waiter:
+//! then it wakes that waiter and lets go (`owed.rs`).
 
 use crate::primitive::{AtomicPtr, AtomicU32, Ordering};
 
@@ -60,7 +60,7 @@ impl Completion {
         self.0.fetch_or(RUNNING, Ordering::Relaxed);
     }
 
-    /// By the target, after the result was stored: true if the sender waits for a `QUEUE` wake.
+    /// By the target, after the result was stored: true if the sender waits and is owed a wake.
     #[must_use]
     pub(crate) fn finish(&self) -> bool {
         // Release: publishes the result. Acquire: pairs with wait (who waits).
@@ -72,13 +72,13 @@ impl Completion {
         self.0.load(Ordering::Acquire) & DONE != 0
     }
 
-    /// By the sender, after it stored who waits: true if it must wait for one `QUEUE`.
+    /// By the sender, after it stored who waits: true if it must wait until it is let go.
     #[must_use]
     pub(crate) fn wait(&self) -> bool {
         self.0.fetch_or(WAITED, Ordering::AcqRel) & DONE == 0
     }
 
-    /// By a sender that gives up: true if no wake will come; false if the one `QUEUE` is on its way.
+    /// By a sender that gives up: true if nobody will wake it; false if it is done.
     #[must_use]
     pub(crate) fn unwait(&self) -> bool {
         self.0.fetch_and(!WAITED, Ordering::AcqRel) & DONE == 0

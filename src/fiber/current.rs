@@ -14,8 +14,11 @@ use crate::fiber::word::Kind;
 thread_local! {
     /// The worker that this thread is, or null.
     static WORKER: Cell<*const Home> = const { Cell::new(ptr::null()) };
-    /// The fiber that stands for this thread where it is no worker.
-    static THREAD: ThreadFiber = const { ThreadFiber(Cell::new(ptr::null())) };
+    /// The fiber that stands for this thread where it is no worker, or null. Without a destructor, so that it
+    /// is there for the destructors of others.
+    static THREAD: Cell<*const Header> = const { Cell::new(ptr::null()) };
+    /// Ends that fiber with the thread.
+    static THREAD_END: ThreadEnd = const { ThreadEnd };
 }
 
 /// The worker that this thread is, or null.
@@ -32,14 +35,16 @@ pub(crate) fn set_worker(worker: *const Home) -> *const Home {
 
 type ThreadCell = FiberCell<fn(), ()>;
 
-struct ThreadFiber(Cell<*const Header>);
+struct ThreadEnd;
 
-impl Drop for ThreadFiber {
+impl Drop for ThreadEnd {
     fn drop(&mut self) {
-        let header = self.0.replace(ptr::null());
+        let header = THREAD.with(Cell::get);
         if !header.is_null() {
-            // SAFETY: made in `thread_fiber`, ours; this ends the thread's own reference.
+            // SAFETY: made in `thread_fiber`, ours; this ends the thread's own references. It stays current
+            // meanwhile: destructors of its locals may wait.
             unsafe { end_thread_fiber(header) };
+            THREAD.with(|cell| cell.set(ptr::null()));
         }
     }
 }
@@ -68,29 +73,24 @@ unsafe fn end_thread_fiber(header: *const Header) {
     unsafe { release(header) };
 }
 
-/// The fiber that stands for this plain thread, made when first asked for. A new one each time if the
-/// thread is so far into its exit that thread-locals are gone.
+/// The fiber that stands for this plain thread, made when first asked for. One that is first asked for so far
+/// into the thread's exit that nothing can end it any more is never freed.
 #[inline(never)]
 pub(crate) fn thread_fiber() -> FiberRef {
-    let make = || {
+    let mut header = THREAD.with(Cell::get);
+    if header.is_null() {
         let name = std::thread::current().name().map(str::to_owned);
         let new = NewFiber {
             name,
             ..NewFiber::default()
         };
-        ThreadCell::create(Kind::Thread, false, new, || ())
-    };
-    THREAD
-        .try_with(|cell| {
-            if cell.0.get().is_null() {
-                let header = make();
-                // SAFETY: just made. The second reference of the two that end_thread_fiber gives up.
-                unsafe { &*header }.word.retain();
-                cell.0.set(header);
-            }
-            // SAFETY: alive: the thread's own reference is given up in the destructor only.
-            unsafe { FiberRef::retain(cell.0.get()) }
-        })
-        // SAFETY: just made with one reference, which this takes over.
-        .unwrap_or_else(|_| unsafe { FiberRef::from_owned(make()) })
+        header = ThreadCell::create(Kind::Thread, false, new, || ());
+        // SAFETY: just made. The second reference of the two that end_thread_fiber gives up.
+        unsafe { &*header }.word.retain();
+        THREAD.with(|cell| cell.set(header));
+        // Registers the destructor.
+        let _ = THREAD_END.try_with(|_| ());
+    }
+    // SAFETY: alive: the thread's own references are given up in the destructor only.
+    unsafe { FiberRef::retain(header) }
 }

@@ -13,7 +13,7 @@
 //! | `home` | written by the worker that starts it (floating: that resumes it); read by anyone |
 //! | `state`, `mask`, `reasons` | HOME: the home worker's thread only (pinned fibers) |
 //! | `runner`, `scope`, `started` | the worker that runs it, or that has just taken it out of a queue |
-//! | `joiner` | the joiner before `wait_join`, then the finisher that saw it |
+//! | `joiner` | OWED-1: the joiner before `wait_join`, then the finisher that saw it |
 //!
 //! | state (pinned) | means | stack belongs to |
 //! |---|---|---|
@@ -28,6 +28,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::fiber::cold::Cold;
+use crate::fiber::owed::Owed;
 use crate::fiber::priority::Priority;
 use crate::fiber::runner::Runner;
 use crate::fiber::scope::ScopeWord;
@@ -82,7 +83,8 @@ pub(crate) struct Header {
     pub home: AtomicPtr<Home>,
     pub vtable: &'static Vtable,
     pub runner: Cell<*const Runner>,
-    pub joiner: Cell<*const Header>,
+    /// Who joins it.
+    pub joiner: Owed,
     pub scope: Cell<*const ScopeWord>,
     cold: AtomicPtr<Cold>,
     id: AtomicU64,
@@ -134,7 +136,7 @@ impl Header {
             home: AtomicPtr::new(ptr::null_mut()),
             vtable,
             runner: Cell::new(ptr::null()),
-            joiner: Cell::new(ptr::null()),
+            joiner: Owed::new(),
             scope: Cell::new(ptr::null()),
             cold: AtomicPtr::new(match new.name {
                 Some(name) => Box::into_raw(Box::new(Cold::named(name))),

@@ -10,6 +10,7 @@ pub(crate) mod cold;
 pub(crate) mod current;
 pub(crate) mod header;
 pub(crate) mod locals;
+pub(crate) mod owed;
 pub(crate) mod priority;
 pub(crate) mod reasons;
 pub(crate) mod runner;

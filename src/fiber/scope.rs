@@ -2,13 +2,13 @@
 //!
 //! Pure. It lies in the frame of `scope(...)`, which does not return before the count is zero.
 //!
-//! SCOPE-1: `done` is a fiber's last touch of the scope. If it takes the count to zero while the owner
-//! waits, the owner is handed out and is owed exactly one `QUEUE` wake; the owner leaves only after that
-//! wake (it found a count above zero, so it knows that one will come).
-//! SCOPE-2: `owner` is written before `wait` and read only by the `done` that saw `WAITING`.
+//! SCOPE-1: `done` is a fiber's last touch of the scope, unless it takes the count to zero while the owner
+//! waits: then it owes the owner a wake, and lets go of the frame with `Owed::let_go` (OWED-1). The owner
+//! leaves when the count is zero and, if it waited, its waker has let go.
 
 use crate::fiber::header::Header;
-use crate::primitive::{AtomicU64, Cell, Ordering};
+use crate::fiber::owed::Owed;
+use crate::primitive::{AtomicU64, Ordering};
 
 const WAITING: u64 = 1;
 const PANICKED: u64 = 2;
@@ -18,19 +18,14 @@ const ONE: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct ScopeWord {
     word: AtomicU64,
-    owner: Cell<*const Header>,
+    pub owner: Owed,
 }
-
-// SAFETY: `owner` by SCOPE-2.
-unsafe impl Sync for ScopeWord {}
-// SAFETY: as above.
-unsafe impl Send for ScopeWord {}
 
 impl ScopeWord {
     pub(crate) fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
-            owner: Cell::new(std::ptr::null()),
+            owner: Owed::new(),
         }
     }
 
@@ -40,25 +35,15 @@ impl ScopeWord {
         self.word.fetch_add(ONE, Ordering::Relaxed);
     }
 
-    /// A fiber was not spawned after all. By the scope's own fibers or owner, which the count does not lose.
-    pub(crate) fn undo(&self) -> Option<*const Header> {
-        self.done(false)
-    }
-
-    /// A fiber is over. Returns the owner if it must be woken (SCOPE-1).
+    /// A fiber is over, or was not spawned after all. True if the caller owes the owner a wake (SCOPE-1).
     #[must_use]
-    pub(crate) fn done(&self, unseen_panic: bool) -> Option<*const Header> {
+    pub(crate) fn done(&self, unseen_panic: bool) -> bool {
         if unseen_panic {
             self.note_panic();
         }
-        // Read first: after the subtraction the frame may be gone, unless the owner waits for us.
         // Release: the fiber's writes. Acquire: pairs with wait (the owner's address).
         let old = self.word.fetch_sub(ONE, Ordering::AcqRel);
-        if old & !PANICKED == ONE | WAITING {
-            Some(self.owner.get())
-        } else {
-            None
-        }
+        old & !PANICKED == ONE | WAITING
     }
 
     /// A fiber's panic was seen by nobody: the scope will raise one of its own.
@@ -67,15 +52,20 @@ impl ScopeWord {
         self.word.fetch_or(PANICKED, Ordering::Relaxed);
     }
 
-    /// By the owner: true if fibers still run; then exactly one `QUEUE` wake will come.
+    /// By the owner: true if fibers still run; then exactly one of them will owe it a wake.
     #[must_use]
     pub(crate) fn wait(&self, owner: *const Header) -> bool {
-        // Acquire: pairs with done. Relaxed is not enough: the fibers' writes are the caller's to read.
-        if self.word.load(Ordering::Acquire) < ONE {
+        if self.is_over() {
             return false;
         }
         self.owner.set(owner);
         self.word.fetch_or(WAITING, Ordering::AcqRel) >= ONE
+    }
+
+    /// True once no fiber of the scope runs any more.
+    pub(crate) fn is_over(&self) -> bool {
+        // Acquire: pairs with done; the fibers' writes are the caller's to read.
+        self.word.load(Ordering::Acquire) < ONE
     }
 
     /// True if a fiber of the scope panicked and nobody has seen it. After all have ended.

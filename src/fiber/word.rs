@@ -32,7 +32,7 @@
 //!
 //! Life. WORD-4: `DONE` is set once, by `finish`, together with the release of the scheduler's reference;
 //! whoever ran the fiber owns nothing of it afterwards. The one exception: `finish` reports a waiting
-//! joiner, and that joiner keeps the fiber alive until its `QUEUE` wake has come.
+//! joiner, and that joiner keeps the fiber alive until it is let go (`owed.rs`).
 //! WORD-5: the result is dropped by exactly one side. `JOINABLE` is clear when `finish` is called: the
 //! fiber's side, before `DONE`. Else: the handle's side.
 //!
@@ -52,7 +52,7 @@ const SHARED: u64 = 1 << 33;
 const PARKED: u64 = 1 << 34;
 /// Set by `finish`, never cleared.
 const DONE: u64 = 1 << 35;
-/// Set by `wait_join`, cleared by `unwait_join`: a joiner waits for exactly one `QUEUE`.
+/// Set by `wait_join`, cleared by `unwait_join`: a joiner waits and is owed a wake.
 const JOIN_WAIT: u64 = 1 << 36;
 /// Set by `announce_call`, cleared by `finish` callers through `calls_closed`.
 const HAS_CALLS: u64 = 1 << 37;
@@ -109,7 +109,7 @@ pub(crate) enum Finished {
     DropResult,
     /// `DONE` is set and the reference is gone.
     Done {
-        /// A joiner waits for one `QUEUE` wake.
+        /// A joiner waits and is owed a wake.
         joiner: bool,
         /// That was the last reference: free the cell.
         last: bool,
@@ -338,15 +338,15 @@ impl Word {
         self.0.load(Ordering::Acquire) & DONE != 0
     }
 
-    /// By the joiner, after it stored itself: true if it must wait for one `QUEUE`, false if it is done.
+    /// By the joiner, after it stored itself: true if it must wait until it is let go, false if it is done.
     #[must_use]
     pub(crate) fn wait_join(&self) -> bool {
         // Release: publishes the joiner pointer. Acquire: pairs with finish.
         self.0.fetch_or(JOIN_WAIT, Ordering::AcqRel) & DONE == 0
     }
 
-    /// By the joiner that gives up: true if no wake will come, false if `finish` was first and the one
-    /// `QUEUE` is on its way.
+    /// By the joiner that gives up: true if nobody will wake it, false if `finish` was first and the
+    /// waker lets go soon.
     #[must_use]
     pub(crate) fn unwait_join(&self) -> bool {
         self.0.fetch_and(!JOIN_WAIT, Ordering::AcqRel) & DONE == 0

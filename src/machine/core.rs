@@ -324,10 +324,6 @@ impl Own {
             // One call site, so that the switch itself is inlined here: a processor predicts returns by a
             // stack of its own, and every return that crosses a switch is predicted wrongly.
             if let Some(pick) = next.take().or_else(|| self.pick(true)) {
-                // A searcher that found something at home tells the next (IDLE-2).
-                if self.local().searching.get() {
-                    self.end_search();
-                }
                 self.run(pick);
                 continue;
             }
@@ -353,7 +349,7 @@ impl Own {
 
     /// Nothing at hand: one search.
     pub(crate) fn look_elsewhere(self) -> Looked {
-        self.feed_starved();
+        self.feed_starved(self.local().retry_starved.replace(false));
         let found = self.search();
         if found.is_some() || self.has_something() {
             self.end_search();

@@ -9,8 +9,38 @@ use crate::fiber::header::Header;
 #[derive(Debug)]
 #[repr(C, align(8))]
 pub(crate) struct Job {
-    /// Runs the job and tells its owner; never unwinds. Once.
-    pub run: unsafe fn(*const Job),
+    /// Runs the job (or, if refused, only drops it) and tells its owner; never unwinds. Once.
+    pub run: unsafe fn(*const Job, refused: bool),
+}
+
+/// A job that was taken out of a cache to be run as a fiber. If that fiber is dropped unrun (the machine
+/// stops, or has no stack for it), the owner is told so: it waits for the answer.
+#[derive(Debug)]
+pub(crate) struct Stolen(*const Job);
+
+// SAFETY: the job's closure is Send (the bounds of `join`), and ours alone.
+unsafe impl Send for Stolen {}
+
+impl Stolen {
+    /// # Safety
+    /// Taken out of a cache, by the caller alone; the owner's frame waits.
+    pub(crate) unsafe fn new(job: *const Job) -> Self {
+        Self(job)
+    }
+
+    pub(crate) fn run(self) {
+        let job = self.0;
+        std::mem::forget(self);
+        // SAFETY: by the contract of `new`; once, as `self` is gone.
+        unsafe { ((*job).run)(job, false) }
+    }
+}
+
+impl Drop for Stolen {
+    fn drop(&mut self) {
+        // SAFETY: by the contract of `new`; once, as `run` forgets.
+        unsafe { ((*self.0).run)(self.0, true) }
+    }
 }
 
 const JOB: usize = 1;

@@ -13,7 +13,7 @@ use crossbeam_deque::Steal;
 use crate::fiber::cell::FiberCell;
 use crate::fiber::header::{Header, NewFiber};
 use crate::fiber::priority::Priority;
-use crate::machine::item::{Item, Work};
+use crate::machine::item::{Item, Stolen, Work};
 use crate::machine::shared::{CONTROL, LISTS};
 use crate::machine::worker::{Own, Pick};
 use crate::queue::lists::PRIORITIES;
@@ -160,16 +160,14 @@ impl Own {
         match item.work() {
             Work::Fiber(header) => from_list(header),
             Work::Job(job) => {
-                let job = job as usize;
+                // SAFETY: taken out of a cache, so ours; the owner's frame waits for it.
+                let stolen = unsafe { Stolen::new(job) };
                 let new = NewFiber {
                     class: self.machine().class.index() as u8,
                     ..NewFiber::default()
                 };
-                let header = FiberCell::create(self.machine().kind(), false, new, move || {
-                    let job = job as *const crate::machine::item::Job;
-                    // SAFETY: taken out of a cache, so ours to run, once; the owner's frame waits for it.
-                    unsafe { ((*job).run)(job) }
-                });
+                let header =
+                    FiberCell::create(self.machine().kind(), false, new, move || stolen.run());
                 self.counters().spawned.add(1);
                 Pick::Fresh(header)
             }

@@ -8,12 +8,14 @@ use crate::fiber::reasons::Reasons;
 use crate::fiber::runner::Runner;
 use crate::fiber::word::Finished;
 use crate::machine::starve::FAILED;
-use crate::machine::wake::wake;
+use crate::machine::wake::pay;
 use crate::machine::worker::{Outcome, Own, Pick};
 use crate::stack::SizeClass;
 
 /// Hot stacks that a worker keeps to itself, per size class; beyond this half go to the machine's pool.
 const MAGAZINE_MAX: usize = 64;
+/// Stacks from this size on hold what a pick needs, in unoptimised builds too.
+const CHAIN_BYTES_MIN: usize = 64 << 10;
 /// How many it takes at a time when it has none.
 const MAGAZINE_REFILL: usize = 16;
 
@@ -140,7 +142,8 @@ impl Own {
 
     /// The next fiber for a runner whose fiber has just ended, if it can start it by a plain call.
     fn next_fresh(self, runner: &Runner) -> Option<*const Header> {
-        if !self.machine().chains {
+        // On a small stack the scheduler's own frames would not fit: back to the worker's.
+        if !self.machine().chains || runner.class().bytes() < CHAIN_BYTES_MIN {
             return None;
         }
         let pick = self.pick(true)?;
@@ -278,18 +281,20 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
     };
     me.local().current.set(std::ptr::null());
     if joiner {
-        // SAFETY: the joiner keeps both alive until its QUEUE has come (WORD-4).
-        unsafe { wake(fiber.joiner.get(), Reasons::QUEUE.0) };
+        // The joiner keeps the fiber, and itself, until we let go (OWED-2).
+        // SAFETY: as above.
+        unsafe { pay(&fiber.joiner) };
     } else if last {
         // SAFETY: the last reference was ours.
         unsafe { (vtable.free)(header) };
     }
     me.machine().fiber_over(me, in_flight);
     if !scope.is_null() {
-        // SAFETY: the scope's frame waits for this very call, which is the last touch (SCOPE-1).
-        if let Some(owner) = unsafe { (*scope).done(unseen_panic) } {
-            // SAFETY: the owner waits for exactly this wake.
-            unsafe { wake(owner, Reasons::QUEUE.0) };
+        // SAFETY: the scope's frame waits for this very call (SCOPE-1).
+        let scope = unsafe { &*scope };
+        if scope.done(unseen_panic) {
+            // SAFETY: the owner waits, and leaves only when we let go.
+            unsafe { pay(&scope.owner) };
         }
     }
 }

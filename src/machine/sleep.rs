@@ -17,6 +17,8 @@ const NAP_FIRST: Duration = Duration::from_micros(50);
 const NAP_LAST: Duration = Duration::from_millis(1);
 /// How long between two rounds of giving stacks back to the kernel.
 const DECAY: Duration = Duration::from_millis(50);
+/// How long until an idle worker tries again to get a stack for those that found none.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// How a worker may sleep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,10 +52,16 @@ impl Own {
             let more_stacks = machine.pool.maintain(machine.clock.now_ns());
             let timeout = match down {
                 Down::Sentinel => Some(nap),
+                _ if machine.is_starving() => Some(RETRY),
                 _ if more_stacks => Some(DECAY),
                 _ => None,
             };
             let _ = futex::wait(word.futex(), ASLEEP, timeout);
+            if machine.is_starving() && !word.is_notified() {
+                // Up, to try again for those that found no stack.
+                self.local().retry_starved.set(true);
+                break;
+            }
             if down == Down::Sentinel && !word.is_notified() {
                 match self.nap_over(&mut seen) {
                     NapOver::Rose(robbed) => return robbed,

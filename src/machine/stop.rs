@@ -165,8 +165,11 @@ impl Own {
             return;
         }
         let mut reports = Vec::new();
+        let machine = self.machine();
+        // A floating machine's fibers are everybody's: the first to answer lists them.
+        let listed = machine.config.floating && !machine.gate.lock().answered.is_empty();
         self.for_each_fiber(&mut |header| {
-            if reports.len() < REPORT_MAX {
+            if !listed && reports.len() < REPORT_MAX {
                 // SAFETY: alive while `for_each_fiber` shows it.
                 reports.push(self.report(unsafe { &*header }));
             }

@@ -10,6 +10,8 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 
 use crate::fiber::header::{Header, State, release};
+use crate::fiber::owed::Owed;
+use crate::fiber::reasons::Reasons;
 use crate::fiber::word::Woken;
 use crate::machine::worker::{Own, Worker};
 use crate::os::futex;
@@ -33,6 +35,31 @@ pub(crate) unsafe fn wake(header: *const Header, reasons: u16) {
     }
     // SAFETY: passed on.
     unsafe { wake_from_elsewhere(header, reasons) }
+}
+
+/// Wakes whoever waits for the event that `owed` belongs to, and lets go of it.
+///
+/// # Safety
+/// The event's word has told the caller, and it alone, that somebody waits (OWED-1).
+pub(crate) unsafe fn pay(owed: &Owed) {
+    // SAFETY: the waiter stays until it is let go.
+    unsafe { wake(owed.waiter(), Reasons::QUEUE.0) };
+    owed.let_go();
+}
+
+/// By a waiter whose event has come: until its waker has let go (OWED-2).
+#[inline]
+pub(crate) fn settle(owed: &Owed) {
+    let mut looks = 0_u32;
+    while !owed.has_let_go() {
+        looks += 1;
+        if looks < 100 {
+            std::hint::spin_loop();
+        } else {
+            // The waker's thread was preempted between its wake and its last touch.
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// # Safety

@@ -118,6 +118,8 @@ pub(crate) struct Local {
     /// Ended fibers whose last message is still to come (WORD-1).
     pub in_flight: Cell<u64>,
     pub searching: Cell<bool>,
+    /// A while has passed since fibers starved: try again for them.
+    pub retry_starved: Cell<bool>,
     /// SHARED-3.
     pub lone_notify: Cell<bool>,
     /// In `on_worker_stack`, how deep: waits block instead of switching.
@@ -172,6 +174,7 @@ impl Worker {
                 live: Cell::new(0),
                 in_flight: Cell::new(0),
                 searching: Cell::new(false),
+                retry_starved: Cell::new(false),
                 lone_notify: Cell::new(false),
                 no_switch: Cell::new(0),
                 swept: Cell::new(false),

@@ -3,17 +3,15 @@
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::fiber::calls::CallNode;
 use crate::fiber::cell::Outcome;
-use crate::fiber::header::Header;
+use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
 use crate::handle::Fiber;
-use crate::machine::park;
-use crate::machine::wake::wake;
+use crate::machine::wake::{pay, settle};
 use crate::wait::cancel;
 
 #[repr(C)]
@@ -21,13 +19,13 @@ struct Call<F, R> {
     node: CallNode,
     closure: Cell<Option<F>>,
     result: UnsafeCell<Option<Outcome<R>>>,
-    waiter: Cell<*const Header>,
+    waiter: Owed,
 }
 
 /// What a handle knows of a call whose closure's type it has forgotten.
 trait Answer<R> {
     fn node(&self) -> &CallNode;
-    fn waiter(&self) -> &Cell<*const Header>;
+    fn waiter(&self) -> &Owed;
     /// # Safety
     /// The call is done, and this is asked once.
     unsafe fn take(&self) -> Outcome<R>;
@@ -37,7 +35,7 @@ impl<F, R> Answer<R> for Call<F, R> {
     fn node(&self) -> &CallNode {
         &self.node
     }
-    fn waiter(&self) -> &Cell<*const Header> {
+    fn waiter(&self) -> &Owed {
         &self.waiter
     }
     unsafe fn take(&self) -> Outcome<R> {
@@ -58,8 +56,8 @@ impl<F: FnOnce() -> R, R> Call<F, R> {
         // SAFETY: the sender reads it only after `finish`.
         unsafe { *this.result.get() = Some(result) };
         if this.node.state.finish() {
-            // SAFETY: the sender waits for exactly this wake (CALL-1).
-            unsafe { wake(this.waiter.get(), Reasons::QUEUE.0) };
+            // SAFETY: the sender waits, and goes on only when we let go (CALL-1).
+            unsafe { pay(&this.waiter) };
         }
         // A result that nobody takes is dropped here or with the handle; its destructor may panic.
         let bomb =
@@ -144,7 +142,7 @@ impl Fiber {
             node: CallNode::new(Call::<F, R>::run),
             closure: Cell::new(Some(f)),
             result: UnsafeCell::new(None),
-            waiter: Cell::new(ptr::null()),
+            waiter: Owed::new(),
         });
         let raw = Arc::into_raw(Arc::clone(&call));
         // SAFETY: the Arc that was given up keeps it alive until `run` takes it back.
@@ -180,15 +178,15 @@ impl<R> CallHandle<R> {
             let me = Fiber::running();
             self.call.waiter().set(me.0.as_ptr());
             if state.wait() {
-                match cancel::sleep_serving(Reasons::QUEUE.0) {
-                    Ok(_) => {}
-                    Err(unwind) => {
-                        if state.unwait() {
-                            unwind.unwind();
-                        }
-                        let _ = park::sleep(Reasons::QUEUE.0);
+                loop {
+                    match cancel::sleep_serving(Reasons::QUEUE.0) {
+                        Ok(_) if state.is_done() => break,
+                        Ok(_) => {}
+                        Err(unwind) if state.unwait() => unwind.unwind(),
+                        Err(_) => break,
                     }
                 }
+                settle(self.call.waiter());
             }
         }
         // SAFETY: done, and this consumes the handle.

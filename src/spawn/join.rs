@@ -10,12 +10,13 @@ use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::fiber::calls::Completion;
-use crate::fiber::cell::Outcome;
+use crate::fiber::cell::{Cancelled, Outcome};
 use crate::fiber::header::Header;
+use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
 use crate::machine::item::Job;
 use crate::machine::park;
-use crate::machine::wake::wake;
+use crate::machine::wake::{pay, settle};
 use crate::machine::worker::Own;
 use crate::spawn::scope::scope;
 
@@ -24,25 +25,30 @@ struct FrameJob<B, R> {
     job: Job,
     closure: Cell<Option<B>>,
     result: UnsafeCell<Option<Outcome<R>>>,
-    owner: *const Header,
+    owner: Owed,
     done: Completion,
 }
 
 impl<B: FnOnce() -> R, R> FrameJob<B, R> {
     /// # Safety
     /// Once, by whoever took the job out of a cache.
-    unsafe fn run(job: *const Job) {
+    unsafe fn run(job: *const Job, refused: bool) {
         // SAFETY: the first field of a FrameJob in a frame that waits for us (JOIN-1).
         let this = unsafe { &*job.cast::<Self>() };
         let closure = this.closure.take().expect("a job runs once");
-        let result = catch_unwind(AssertUnwindSafe(closure));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            if refused {
+                drop(closure);
+                resume_unwind(Box::new(Cancelled));
+            }
+            closure()
+        }));
         // SAFETY: the owner reads it only after `done`.
         unsafe { *this.result.get() = Some(result) };
-        let owner = this.owner;
-        // Last touch, unless the owner waits.
+        // Last touch, unless the owner waits: then it stays until we let go.
         if this.done.finish() {
-            // SAFETY: the owner waits for exactly this wake.
-            unsafe { wake(owner, Reasons::QUEUE.0) };
+            // SAFETY: `finish` told us, and us alone.
+            unsafe { pay(&this.owner) };
         }
     }
 }
@@ -87,7 +93,7 @@ where
         },
         closure: Cell::new(Some(b)),
         result: UnsafeCell::new(None),
-        owner: header,
+        owner: Owed::new(),
         done: Completion::new(),
     };
     let job: *const Job = (&raw const frame).cast();
@@ -103,7 +109,7 @@ where
         let closure = frame.closure.take().expect("taken back, so not run");
         return (first, closure());
     }
-    wait_stolen(&frame.done);
+    wait_stolen(header, &frame.done, &frame.owner);
     // SAFETY: done.
     let second = unsafe { (*frame.result.get()).take() }.expect("a finished job has a result");
     match (first, second) {
@@ -113,8 +119,12 @@ where
 }
 
 #[cold]
-fn wait_stolen(done: &Completion) {
+fn wait_stolen(me: *const Header, done: &Completion, owner: &Owed) {
+    owner.set(me);
     if !done.is_done() && done.wait() {
-        let _ = park::sleep(Reasons::QUEUE.0);
+        while !done.is_done() {
+            let _ = park::sleep(Reasons::QUEUE.0);
+        }
+        settle(owner);
     }
 }

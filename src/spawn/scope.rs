@@ -11,7 +11,7 @@ use crate::fiber::scope::ScopeWord;
 use crate::handle::{Fiber, Joiner};
 use crate::machine::core::Machine;
 use crate::machine::park;
-use crate::machine::wake::wake;
+use crate::machine::wake::{pay, settle};
 use crate::spawn::builder::Builder;
 use crate::spawn::launch;
 
@@ -65,8 +65,11 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     let owner = Fiber::running();
     if scope.word.wait(owner.0.as_ptr()) {
-        // One QUEUE is owed (SCOPE-1); fibers still borrow from here, so nothing else ends this wait.
-        let _ = park::sleep(Reasons::QUEUE.0);
+        // Fibers still borrow from here, so nothing else ends this wait.
+        while !scope.word.is_over() {
+            let _ = park::sleep(Reasons::QUEUE.0);
+        }
+        settle(&scope.word.owner);
     }
     match result {
         Err(payload) => resume_unwind(payload),
@@ -109,9 +112,9 @@ impl<'scope, 'env> Scope<'scope, 'env> {
                 scope: PhantomData,
             }),
             Err(refused) => {
-                if let Some(owner) = self.word.undo() {
-                    // SAFETY: the owner waits for exactly this wake.
-                    unsafe { wake(owner, Reasons::QUEUE.0) };
+                if self.word.done(false) {
+                    // SAFETY: the owner waits, and leaves only when we let go (SCOPE-1).
+                    unsafe { pay(&self.word.owner) };
                 }
                 Err(refused.error)
             }

@@ -43,18 +43,15 @@ pub(crate) fn sleep(mask: u16) -> Result<u16, Unwind> {
     }
 }
 
-/// As [`sleep`], and runs the calls that come meanwhile.
+/// As [`sleep`], and runs the calls that come meanwhile. Returns after them too, perhaps without a reason: a
+/// wait inside a call may have taken what this one was woken by, so the caller looks at its event again.
 #[inline(always)]
 pub(crate) fn sleep_serving(mask: u16) -> Result<u16, Unwind> {
-    loop {
-        let reasons = sleep(mask | Reasons::CALL.0)?;
-        if reasons & Reasons::CALL.0 != 0 {
-            run_calls();
-        }
-        if reasons & mask != 0 {
-            return Ok(reasons & mask);
-        }
+    let reasons = sleep(mask | Reasons::CALL.0)?;
+    if reasons & Reasons::CALL.0 != 0 {
+        run_calls();
     }
+    Ok(reasons & mask)
 }
 
 /// Unwinds if the fiber is cancelled: for what does not wait but is a point where a fiber can be ended.

@@ -5,9 +5,9 @@
 //!
 //! QUEUE-1: a waiter checks its condition under the lock before it lies down in the list, and a waker
 //! changes the state before it takes the lock: so either the waiter sees the change or the waker the waiter.
-//! QUEUE-2: whoever takes a record out of the list owes its fiber exactly one `QUEUE` wake, and does not
-//! touch the record after it has let go of the lock. The waiter leaves its frame only after it has taken
-//! its record out itself, or has received that wake.
+//! QUEUE-2: whoever takes a record out of the list owes its fiber a wake, and lets go of the record after it
+//! (`fiber/owed.rs`). The waiter leaves its frame only after it has taken its record out itself, or has been
+//! let go.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,14 +16,14 @@ use std::ptr;
 use parking_lot::Mutex;
 
 use crate::fiber::current;
-use crate::fiber::header::Header;
+use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
 use crate::machine::park;
-use crate::machine::wake::wake;
+use crate::machine::wake::{pay, settle};
 use crate::wait::cancel;
 
 struct Waiter<'a> {
-    fiber: *const Header,
+    owed: Owed,
     condition: &'a (dyn Fn() -> bool + Sync + 'a),
     next: Cell<*const Waiter<'static>>,
     prev: Cell<*const Waiter<'static>>,
@@ -109,12 +109,13 @@ impl WaitQueue {
         };
         loop {
             let waiter = Waiter {
-                fiber,
+                owed: Owed::new(),
                 condition: &condition,
                 next: Cell::new(ptr::null()),
                 prev: Cell::new(ptr::null()),
                 queued: Cell::new(true),
             };
+            waiter.owed.set(fiber);
             // The list knows records without their lifetime; QUEUE-2 keeps this one in its frame.
             let record: *const Waiter<'static> = (&raw const waiter).cast();
             {
@@ -124,43 +125,45 @@ impl WaitQueue {
                 }
                 list.push_back(record);
             }
-            // If anything unwinds between here and the wake, the record must come out first: nothing does.
-            match cancel::sleep(Reasons::QUEUE.0) {
-                Ok(_) => {
-                    if condition() {
-                        return;
-                    }
-                }
-                Err(unwind) => {
-                    let mut list = self.list.lock();
-                    if waiter.queued.get() {
+            let unwind = loop {
+                let slept = cancel::sleep(Reasons::QUEUE.0);
+                let mut list = self.list.lock();
+                match (slept, waiter.queued.get()) {
+                    // Not for us: an old bit.
+                    (Ok(_), true) => {}
+                    (Ok(_), false) => break None,
+                    (Err(unwind), true) => {
                         list.remove(record);
                         drop(list);
-                    } else {
-                        drop(list);
-                        // The wake is on its way (QUEUE-2); it was meant for somebody who can use it.
-                        let _ = park::sleep(Reasons::QUEUE.0);
-                        self.wake_one();
+                        unwind.unwind();
                     }
-                    unwind.unwind();
+                    (Err(unwind), false) => break Some(unwind),
                 }
+            };
+            settle(&waiter.owed);
+            if let Some(unwind) = unwind {
+                // The wake was meant for somebody who can use it.
+                self.wake_one();
+                unwind.unwind();
+            }
+            if condition() {
+                return;
             }
         }
     }
 
     /// Wakes the first waiter whose condition is true. True if there was one. Never blocks for long.
     pub fn wake_one(&self) -> bool {
-        let fiber = {
+        let record = {
             let mut list = self.list.lock();
             let Some(record) = list.find() else {
                 return false;
             };
             list.remove(record);
-            // SAFETY: in the list until a moment ago, and we hold the lock.
-            unsafe { &*record }.fiber
+            record
         };
-        // SAFETY: owed since we took the record out (QUEUE-2).
-        unsafe { wake(fiber, Reasons::QUEUE.0) };
+        // SAFETY: owed since we took the record out; its frame stays until we let go (QUEUE-2).
+        unsafe { pay(&(*record).owed) };
         true
     }
 
