@@ -1,3 +1,5 @@
+//! The README is the guide; what it names is linked below.
+//!
 #![doc = include_str!("../README.md")]
 #![allow(
     clippy::needless_doctest_main,

@@ -7,5 +7,4 @@
 //! the side of a store-load race that passes often, the second for the side that is about to sleep.
 
 pub(crate) use crate::os::barrier::{heavy as heavy_fence, light as light_fence};
-pub(crate) use std::cell::Cell;
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};

@@ -223,6 +223,30 @@ fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
 /// In the deterministic mode one thread stands for all workers: if it blocked, the run would hang.
 fn refuse_if_driven(me: Own, fiber: Option<&Header>) {
     if me.machine().is_driven() {
-        crate::testing::refuse_block(fiber);
+        refuse_block(fiber);
     }
+}
+
+/// Ends a run in which somebody would block the one thread that there is.
+#[cold]
+fn refuse_block(fiber: Option<&Header>) -> ! {
+    let who = match fiber {
+        None => "the scheduler's own frame (a destructor, perhaps)".to_owned(),
+        Some(fiber) => {
+            let name = fiber.cold().and_then(|cold| cold.name.as_deref());
+            format!(
+                "fiber '{}' (id {})",
+                name.unwrap_or("<unnamed>"),
+                fiber.id()
+            )
+        }
+    };
+    let why = if std::thread::panicking() {
+        "while it unwinds"
+    } else {
+        "where it must not switch"
+    };
+    panic!(
+        "{who} waits {why}, so it would block its thread: in a deterministic run that is the only one"
+    );
 }

@@ -58,8 +58,7 @@ impl Own {
             };
             let _ = futex::wait(word.futex(), ASLEEP, timeout);
             if machine.is_starving() && !word.is_notified() {
-                // Up, to try again for those that found no stack.
-                self.local().retry_starved.set(true);
+                self.try_again_for_starved();
                 break;
             }
             if down == Down::Sentinel && !word.is_notified() {
@@ -71,6 +70,11 @@ impl Own {
             }
         }
         self.rise()
+    }
+
+    /// The nap of a worker is over while fibers starve: it is to rise and to try again for them.
+    pub(crate) fn try_again_for_starved(self) {
+        self.local().retry_starved.set(true);
     }
 
     /// Steps (1) to (4).

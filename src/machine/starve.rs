@@ -122,14 +122,18 @@ impl Own {
     }
 
     fn has_stack(self, class: u8) -> bool {
-        self.local().stacks.with(|stacks| !stacks[usize::from(class)].is_empty())
+        self.local()
+            .stacks
+            .with(|stacks| !stacks[usize::from(class)].is_empty())
     }
 
     fn refill(self, class: u8) -> io::Result<()> {
         let class = SizeClass::from_index(class);
-        self.local()
-            .stacks
-            .with(|stacks| self.machine().pool.take(class, &mut stacks[class.index()], 1))
+        self.local().stacks.with(|stacks| {
+            self.machine()
+                .pool
+                .take(class, &mut stacks[class.index()], 1)
+        })
     }
 }
 

@@ -177,7 +177,12 @@ impl Driver {
     }
 
     fn may_step(&self, index: usize) -> bool {
-        self.is_wanted(index) || self.seats[index].phase == Phase::Down(Down::Sentinel)
+        // While fibers starve, whoever is down gets up now and then to try again for them.
+        let naps = match self.seats[index].phase {
+            Phase::Down(down) => down == Down::Sentinel || self.machine.is_starving(),
+            _ => false,
+        };
+        naps || self.is_wanted(index)
     }
 
     /// True if the worker has something to do; false if all it can do is to end its nap.
@@ -300,6 +305,10 @@ impl Seat {
                 Phase::Down(down)
             }
             Phase::Down(_) if me.worker().sleep.is_notified() => Phase::Rising,
+            Phase::Down(_) if me.machine().is_starving() => {
+                me.try_again_for_starved();
+                Phase::Rising
+            }
             Phase::Down(_) => match me.nap_over(&mut self.seen) {
                 NapOver::Rose(robbed) => {
                     self.next = me.come_back(robbed);

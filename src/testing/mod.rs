@@ -25,8 +25,6 @@ mod verdict;
 pub use check::{Check, explore};
 pub use faults::{FailCall, calls_left, fail_call};
 
-pub(crate) use verdict::refuse_block;
-
 use crate::fiber::reasons::Reasons;
 use crate::handle::Fiber;
 use crate::machine::worker::Own;

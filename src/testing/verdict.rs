@@ -208,27 +208,3 @@ fn leftovers(me: Own) -> impl Iterator<Item = &'static str> {
     .into_iter()
     .filter_map(|(left, what)| left.then_some(what))
 }
-
-/// Ends a run in which somebody would block the one thread that there is.
-#[cold]
-pub(crate) fn refuse_block(fiber: Option<&Header>) -> ! {
-    let who = match fiber {
-        None => "the scheduler's own frame (a destructor, perhaps)".to_owned(),
-        Some(fiber) => {
-            let name = fiber.cold().and_then(|cold| cold.name.as_deref());
-            format!(
-                "fiber '{}' (id {})",
-                name.unwrap_or("<unnamed>"),
-                fiber.id()
-            )
-        }
-    };
-    let why = if std::thread::panicking() {
-        "while it unwinds"
-    } else {
-        "where it must not switch"
-    };
-    panic!(
-        "{who} waits {why}, so it would block its thread: in a deterministic run that is the only one"
-    );
-}
