@@ -18,7 +18,7 @@ use crate::primitive::{AtomicPtr, Ordering};
 pub(crate) struct Owed(AtomicPtr<Header>);
 
 impl Owed {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicPtr::new(std::ptr::null_mut()))
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use crate::fiber::header::Header;
 use crate::machine::worker::Own;
 use crate::testing::driver::Driver;
 
