@@ -9,7 +9,7 @@ use std::ptr;
 
 use crate::fiber::cell::FiberCell;
 use crate::fiber::header::{FiberRef, Header, Home, NewFiber};
-use crate::fiber::word::Kind;
+use crate::fiber::word::{Finished, Kind};
 
 thread_local! {
     /// The worker that this thread is, or null.
@@ -60,14 +60,16 @@ unsafe fn end_thread_fiber(header: *const Header) {
         while let Some(value) = unsafe { (*cold.locals.get()).take_newest() } {
             drop(value);
         }
-        // Calls that nobody will run any more: run here, at the thread's exit.
-        for call in cold.calls.take(true) {
+    }
+    // Wakers that still hold references find DONE and keep away.
+    if this.word.finish(false, true) == Finished::CallsPending {
+        // Run here, at the thread's exit; whoever comes later finds the queue closed.
+        for call in this.cold_or_new().calls.take(true) {
             // SAFETY: taken out of the queue, so ours to run, once.
             unsafe { ((*call).run)(call) };
         }
+        let _ = this.word.finish(true, true);
     }
-    // Wakers that still hold references find DONE and keep away.
-    let _ = this.word.finish(true, true);
     // `finish` gave up the reference; put one back so that one path frees the cell.
     // SAFETY: retained before finish, see thread_fiber: a thread's header starts with two references.
     unsafe { release(header) };

@@ -262,11 +262,11 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
         fiber.state.set(State::Running);
         on_stack(header.cast_mut());
         if finished == Finished::CallsPending {
-            if let Some(cold) = fiber.cold() {
-                for call in cold.calls.take(true) {
-                    // SAFETY: taken out of the queue, so ours to run, once.
-                    unsafe { ((*call).run)(call) };
-                }
+            // Made if need be: a caller may have announced its call and not yet found the queue, which it
+            // must then find closed.
+            for call in fiber.cold_or_new().calls.take(true) {
+                // SAFETY: taken out of the queue, so ours to run, once.
+                unsafe { ((*call).run)(call) };
             }
             calls_closed = true;
         } else {
