@@ -96,6 +96,8 @@ pub(crate) struct Header {
     pub class: u8,
     /// Spawned by `spawn_local`: its home is fixed before it starts.
     pub local: bool,
+    /// Runs the second half of a `join`, whose caller waits for it.
+    pub job: bool,
     pub mask: Cell<u16>,
     pub reasons: Cell<u16>,
     /// Has passed its first wait (WORD-2).
@@ -148,6 +150,7 @@ impl Header {
             priority: AtomicU8::new(new.priority.level()),
             class: new.class,
             local: new.local,
+            job: new.job,
             mask: Cell::new(0),
             reasons: Cell::new(0),
             absorbed: Cell::new(false),
@@ -233,6 +236,7 @@ pub(crate) struct NewFiber {
     pub priority: Priority,
     pub class: u8,
     pub local: bool,
+    pub job: bool,
 }
 
 /// One counted reference to a fiber (or to a plain thread that uses this library).

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -12,7 +12,7 @@ use crate::fiber::word::Kind;
 use crate::machine::clock::Clock;
 use crate::machine::config::Config;
 use crate::machine::metrics::{Metrics, Sums};
-use crate::machine::shared::SharedQueue;
+use crate::machine::shared::{STOP, SharedQueue};
 use crate::machine::stop::FiberReport;
 use crate::machine::worker::{Own, Pick, Worker};
 use crate::os;
@@ -31,13 +31,16 @@ pub(crate) struct Machine {
     /// Whether runners go from fiber to fiber by themselves (not where a driver wants every step).
     pub chains: bool,
     stopping: AtomicBool,
-    starving: AtomicBool,
+    /// Fibers that found no stack and wait for one, on all lists.
+    starved: AtomicUsize,
     /// The current request for reports; see `reports`.
     pub asked: AtomicU64,
     /// Floating machines: started fibers that have not ended, wherever they are.
     pub floating_live: AtomicI64,
     /// Floating machines: taken by whoever follows another worker's `Runner::fiber` (RUN-2).
     pub roster: Mutex<()>,
+    /// One request for reports at a time.
+    pub reporting: Mutex<()>,
     /// With `max_fibers`: spawned fibers that have not ended.
     pub population: AtomicU64,
     pub gate: Mutex<Gate>,
@@ -50,6 +53,7 @@ pub(crate) struct Gate {
     pub entered: usize,
     pub open: bool,
     pub exited: usize,
+    pub left: Vec<usize>,
     /// What the current request for reports has brought, and from which workers.
     pub reports: Vec<FiberReport>,
     pub answered: Vec<usize>,
@@ -80,7 +84,8 @@ impl Machine {
             clock,
             chains,
             stopping: AtomicBool::new(false),
-            starving: AtomicBool::new(false),
+            starved: AtomicUsize::new(0),
+            reporting: Mutex::new(()),
             asked: AtomicU64::new(0),
             floating_live: AtomicI64::new(0),
             roster: Mutex::new(()),
@@ -160,6 +165,7 @@ impl Machine {
         Own::leave(before);
         let mut gate = self.gate.lock();
         gate.exited += 1;
+        gate.left.push(worker.index());
         self.gate_moved.notify_all();
     }
 
@@ -187,12 +193,15 @@ impl Machine {
 
     /// True while fibers wait for a stack.
     pub(crate) fn is_starving(&self) -> bool {
-        self.starving.load(Ordering::Relaxed)
+        self.starved.load(Ordering::Relaxed) != 0
     }
 
-    /// Under the shared lock.
-    pub(crate) fn set_starving(&self, starving: bool) {
-        self.starving.store(starving, Ordering::Relaxed);
+    pub(crate) fn add_starved(&self) {
+        self.starved.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn sub_starved(&self) {
+        self.starved.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// A fiber got its stack.
@@ -224,9 +233,20 @@ impl Machine {
         }
         if !self.config.floating {
             local.live.set(local.live.get() - 1);
-        } else if self.floating_live.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_stopping() {
-            // Nobody else has a reason to wake the others: they may go now.
-            self.notify_all();
+        } else if self.floating_live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // The flag under the lock, under which a worker looks before it sleeps.
+            let stopping = self.shared.lock().control & STOP != 0;
+            if stopping {
+                // Nobody else has a reason to wake the others: they may go now.
+                self.notify_all();
+            }
+        }
+    }
+
+    /// Counts a fiber in that exists already, limit or not.
+    pub(crate) fn count_in(&self) {
+        if self.config.fibers_max.is_some() {
+            self.population.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -269,7 +289,7 @@ impl Machine {
             started: sums.started,
             finished: sums.finished,
             panicked: sums.panicked,
-            parked: sums.parks.saturating_sub(sums.unparks),
+            parked: sums.parks.saturating_sub(sums.unparks + shared.unparks),
             switches: sums.switches,
             steals: sums.steals,
             handoffs: sums.handoffs,
@@ -320,7 +340,8 @@ impl Own {
     /// The life of a worker: runs until the machine stops, or until `done` (asked between two fibers).
     pub(crate) fn work_until(self, mut done: impl FnMut() -> bool) {
         let mut next = None;
-        while !done() {
+        // What was handed over is run before the end is asked for: nobody else has it.
+        while next.is_some() || !done() {
             // One call site, so that the switch itself is inlined here: a processor predicts returns by a
             // stack of its own, and every return that crosses a switch is predicted wrongly.
             if let Some(pick) = next.take().or_else(|| self.pick(true)) {
@@ -349,7 +370,9 @@ impl Own {
 
     /// Nothing at hand: one search.
     pub(crate) fn look_elsewhere(self) -> Looked {
-        self.feed_starved(self.local().retry_starved.replace(false));
+        if self.feed_starved(self.local().retry_starved.replace(false)) {
+            return Looked::Back(None);
+        }
         let found = self.search();
         if found.is_some() || self.has_something() {
             self.end_search();

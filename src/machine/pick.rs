@@ -164,8 +164,10 @@ impl Own {
                 let stolen = unsafe { Stolen::new(job) };
                 let new = NewFiber {
                     class: self.machine().class.index() as u8,
+                    job: true,
                     ..NewFiber::default()
                 };
+                self.machine().count_in();
                 let header =
                     FiberCell::create(self.machine().kind(), false, new, move || stolen.run());
                 self.counters().spawned.add(1);

@@ -268,10 +268,13 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
                 // SAFETY: taken out of the queue, so ours to run, once.
                 unsafe { ((*call).run)(call) };
             }
+            drop_locals(fiber);
             calls_closed = true;
         } else {
             // SAFETY: no handle is left, so the result is ours to drop (WORD-5).
             unseen_panic = unsafe { (vtable.drop_result)(header) };
+            // What that destructor stored in fiber-local values goes here, at home.
+            drop_locals(fiber);
             result_dropped = true;
         }
     };

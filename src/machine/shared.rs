@@ -50,10 +50,14 @@ pub(crate) struct Shared {
     /// Fibers that found no stack, and wait until one is free.
     pub starved: Vec<*const Header>,
     pub starved_why: String,
+    /// How often in a row a retry for them failed while every other worker was idle.
+    pub starved_rounds: u32,
     pub control: u32,
     pub acquisitions: u64,
     /// Spawned from outside the workers.
     pub spawned: u64,
+    /// Floating fibers made ready from outside the workers.
+    pub unparks: u64,
     pub handoffs: u64,
     pub futex_wakes: u64,
 }
@@ -77,9 +81,11 @@ impl SharedQueue {
                 sentinel: None,
                 starved: Vec::new(),
                 starved_why: String::new(),
+                starved_rounds: 0,
                 control: 0,
                 acquisitions: 0,
                 spawned: 0,
+                unparks: 0,
                 handoffs: 0,
                 futex_wakes: 0,
             }),

@@ -68,6 +68,7 @@ impl Machine {
     /// Asks every worker what its fibers do; those that do not come back to their scheduler in time are
     /// named by number in the second list.
     pub(crate) fn reports(&self, patience: Duration) -> (Vec<FiberReport>, Vec<usize>) {
+        let _one_at_a_time = self.reporting.lock();
         let deadline = Instant::now() + patience;
         let mut gate = self.gate.lock();
         let asked = self.asked.load(Ordering::Relaxed) + 1;
@@ -84,13 +85,9 @@ impl Machine {
             }
         }
         let reports = std::mem::take(&mut gate.reports);
-        let silent = if gate.exited == self.workers.len() {
-            Vec::new()
-        } else {
-            (0..self.workers.len())
-                .filter(|index| !gate.answered.contains(index))
-                .collect()
-        };
+        let silent = (0..self.workers.len())
+            .filter(|index| !gate.answered.contains(index) && !gate.left.contains(index))
+            .collect();
         drop(gate);
         self.shared.lock().control &= !ASK;
         (reports, silent)
@@ -148,6 +145,7 @@ impl Own {
             && !self.worker().inbox.has_mail()
             && shared.lists.mask() == 0
             && shared.starved.is_empty()
+            && local.starved.with(|starved| starved.is_empty())
             && self.worker().slot.get().is_null()
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | the fiber's home | plain data, no atomics | its word, then a queue of this worker | its word, futex |
 //! | another worker of the machine | its word, then the home's inbox | its word, then a queue of this worker | " |
-//! | elsewhere | its word, then the home's inbox | its word, then the last worker's inbox | " |
+//! | elsewhere | its word, then the home's inbox | its word, then the shared queue | " |
 
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -85,8 +85,14 @@ unsafe fn wake_from_elsewhere(header: *const Header, reasons: u16) {
                     me.counters().unparks.add(1);
                     me.make_ready(header);
                 }
-                // SAFETY: as it is ours, it is in no inbox.
-                _ => unsafe { send(home, header.cast_mut()) },
+                // Not to the home's inbox: that worker may be blocked while others are idle.
+                // SAFETY: a fiber that has not ended keeps its machine alive, until it is queued: hence the
+                // reference, so that the queue is there until we have let go of its lock.
+                _ => unsafe {
+                    let machine = home.machine_ref();
+                    machine.shared.lock().unparks += 1;
+                    machine.push_shared(header, false);
+                },
             }
         }
         Woken::Unblock => {
@@ -154,13 +160,8 @@ impl Own {
     /// Takes the mail: wakes from other threads.
     pub(crate) fn drain_inbox(self) {
         for header in self.worker().inbox.take_all() {
-            // SAFETY: a message holds a reference, or a ready floating fiber.
+            // SAFETY: a message holds a reference.
             let fiber = unsafe { &*header };
-            if fiber.word.is_shared() {
-                self.counters().unparks.add(1);
-                self.make_ready(header);
-                continue;
-            }
             let reasons = fiber.word.take_remote();
             if fiber.state.get() == State::Over {
                 let in_flight = &self.local().in_flight;

@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use crossbeam_deque::{Stealer, Worker as Deque};
@@ -120,6 +121,8 @@ pub(crate) struct Local {
     pub searching: Cell<bool>,
     /// A while has passed since fibers starved: try again for them.
     pub retry_starved: Cell<bool>,
+    /// Fibers of spawn_local that found no stack: they start here and nowhere else.
+    pub starved: OwnCell<Vec<*const Header>>,
     /// SHARED-3.
     pub lone_notify: Cell<bool>,
     /// In `on_worker_stack`, how deep: waits block instead of switching.
@@ -175,6 +178,7 @@ impl Worker {
                 in_flight: Cell::new(0),
                 searching: Cell::new(false),
                 retry_starved: Cell::new(false),
+                starved: OwnCell(UnsafeCell::new(Vec::new())),
                 lone_notify: Cell::new(false),
                 no_switch: Cell::new(0),
                 swept: Cell::new(false),
@@ -216,6 +220,19 @@ impl Worker {
 
     pub(crate) fn set_machine(&self, machine: *const Machine) {
         self.machine.store(machine.cast_mut(), Ordering::Release);
+    }
+
+    /// One more reference to the worker's machine.
+    ///
+    /// # Safety
+    /// The machine is alive.
+    pub(crate) unsafe fn machine_ref(&self) -> Arc<Machine> {
+        let machine = self.machine.load(Ordering::Relaxed);
+        // SAFETY: from Arc::as_ptr (`assemble`), and alive by contract.
+        unsafe {
+            Arc::increment_strong_count(machine);
+            Arc::from_raw(machine)
+        }
     }
 
     /// As fibers know it.

@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
+use crate::fiber::header::Home;
 use crate::handle::{JoinHandle, LocalJoinHandle};
 use crate::machine::core::Machine;
 use crate::machine::metrics::Metrics;
@@ -79,8 +80,15 @@ impl LocalRuntime {
     fn work_until(&self, mut done: impl FnMut(Own) -> bool) {
         // SAFETY: not Send, so this thread alone is ever the worker; we hold the machine.
         let (me, before) = unsafe { Own::enter(self.machine.workers[0]) };
+        struct Leave(*const Home);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                Own::leave(self.0);
+            }
+        }
+        // Also if what `done` drops should panic.
+        let _leave = Leave(before);
         me.work_until(|| done(me));
-        Own::leave(before);
     }
 
     /// Spawns a fiber, to run in the next [`run`](Self::run).

@@ -81,6 +81,7 @@ impl Builder {
             priority: self.priority,
             class: class.index() as u8,
             local,
+            job: false,
         })
     }
 
@@ -198,7 +199,10 @@ pub(crate) fn with_machine<R>(f: impl FnOnce(&Machine) -> R) -> io::Result<R> {
 /// Never blocks.
 ///
 /// # Panics
-/// If the fiber cannot be spawned, with the text of the error that [`Builder::spawn`] returns.
+/// If the fiber cannot be spawned, with the text of the error that [`Builder::spawn`] returns. A machine that
+/// stops takes no new fibers: a destructor that may run then uses `Builder::spawn`, as a panic in a destructor
+/// during an unwind ends the process.
+#[inline]
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,

@@ -116,7 +116,8 @@ impl<F> std::error::Error for CallError<F> {}
 unsafe fn send(fiber: &Fiber, node: *mut CallNode) -> bool {
     // Announced first: a fiber that ends after this looks into its queue (`Word::finish`), and closes it.
     // SAFETY: by contract.
-    let sent = fiber.0.word.announce_call() && unsafe { fiber.0.cold_or_new().calls.push(node) };
+    let queue = &fiber.0.cold_or_new().calls;
+    let sent = fiber.0.word.announce_call() && unsafe { queue.push(node) };
     if sent {
         fiber.wake(Reasons::CALL);
     }
@@ -302,8 +303,11 @@ unsafe fn run_slot(node: *mut CallNode) {
     // Relaxed: tells, publishes nothing.
     slot.state.store(RUNNING, Ordering::Relaxed);
     let bomb = crate::fiber::cell::AbortOnUnwind("a call sent by a CallSlot panicked");
-    (slot.closure)();
-    std::mem::forget(bomb);
+    // A cancellation would unwind into the bomb: it waits until the closure has returned.
+    cancel::shielded(|| (slot.closure)());
     // Release: pairs with Acquire in send and is_queued.
     slot.state.store(IDLE, Ordering::Release);
+    // Perhaps the last reference: what the closure captured is dropped under the bomb as well.
+    drop(slot);
+    std::mem::forget(bomb);
 }

@@ -31,6 +31,26 @@ fn may_unwind() -> bool {
         && park::running().is_some_and(|(_, header)| unsafe { &*header }.shield.get() == 0)
 }
 
+/// Runs `f` with cancellation masked: `CANCEL` stays pending.
+pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
+    struct Lower(*const Header);
+    impl Drop for Lower {
+        fn drop(&mut self) {
+            // SAFETY: the fiber that runs this; it was running when the shield was raised.
+            let shield = unsafe { &(*self.0).shield };
+            shield.set(shield.get() - 1);
+        }
+    }
+    let Some((_, header)) = park::running() else {
+        return f();
+    };
+    // SAFETY: the running fiber is alive.
+    let shield = unsafe { &(*header).shield };
+    shield.set(shield.get() + 1);
+    let _lower = Lower(header);
+    f()
+}
+
 /// Waits like [`park::sleep`]; `Err` if the fiber is cancelled.
 #[inline(always)]
 pub(crate) fn sleep(mask: u16) -> Result<u16, Unwind> {

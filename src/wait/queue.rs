@@ -146,7 +146,10 @@ impl WaitQueue {
                 self.wake_one();
                 unwind.unwind();
             }
-            if condition() {
+            let pass_on = PassOn(self);
+            let satisfied = condition();
+            std::mem::forget(pass_on);
+            if satisfied {
                 return;
             }
         }
@@ -183,6 +186,15 @@ impl WaitQueue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.lock().len == 0
+    }
+}
+
+/// A woken waiter whose condition panics cannot use its wake: the next one gets it.
+struct PassOn<'a>(&'a WaitQueue);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        self.0.wake_one();
     }
 }
 
