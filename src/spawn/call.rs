@@ -114,9 +114,9 @@ impl<F> std::error::Error for CallError<F> {}
 /// # Safety
 /// `node` lives until it has run, and is in no queue.
 unsafe fn send(fiber: &Fiber, node: *mut CallNode) -> bool {
+    let queue = &fiber.0.cold_or_new().calls;
     // Announced first: a fiber that ends after this looks into its queue (`Word::finish`), and closes it.
     // SAFETY: by contract.
-    let queue = &fiber.0.cold_or_new().calls;
     let sent = fiber.0.word.announce_call() && unsafe { queue.push(node) };
     if sent {
         fiber.wake(Reasons::CALL);
