@@ -19,7 +19,9 @@ pub fn current() -> Fiber {
 /// lost, several count as one, and spurious returns are allowed.
 ///
 /// *Blocks* the fiber; a plain thread, or a fiber that is unwinding from a panic, blocks its OS thread. Runs
-/// calls that are sent to the fiber meanwhile. *Cancellation* unwinds.
+/// calls that are sent to the fiber meanwhile, and goes on waiting: who wants to look at something after each
+/// call uses [`wait::sleep`](crate::wait::sleep) with `Reasons::CALL` and
+/// [`process_calls`](crate::process_calls). *Cancellation* unwinds.
 #[inline(always)]
 pub fn park() {
     loop {
@@ -57,10 +59,10 @@ pub fn available_parallelism() -> io::Result<NonZeroUsize> {
         .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Runs `f` on the worker's own stack, which is as large as an OS thread's: for deep recursion and for C
-/// libraries that need much stack.
+/// Runs `f` on the worker's own stack of 8 MiB: for deep recursion and for C libraries that need much stack.
 ///
-/// A wait inside `f` blocks the worker and all the fibers whose home it is. On a plain thread `f` is simply
+/// A wait inside `f` blocks the worker and all the fibers whose home it is: on a machine with one worker,
+/// joining a fiber there never returns. An overflow there is reported by std, by the thread's name. On a plain thread `f` is simply
 /// called. A panic in `f` comes out of this call.
 pub fn on_worker_stack<R>(f: impl FnOnce() -> R) -> R {
     let Some((me, header)) = low::running() else {

@@ -15,13 +15,13 @@ pub struct Reasons(pub(crate) u16);
 impl Reasons {
     /// No reason at all.
     pub const NONE: Self = Self(0);
-    /// A file descriptor became readable.
+    /// A file descriptor became readable. Reserved: nothing sends it yet.
     pub const READABLE: Self = Self(1 << 0);
-    /// A file descriptor became writable.
+    /// A file descriptor became writable. Reserved: nothing sends it yet.
     pub const WRITABLE: Self = Self(1 << 1);
-    /// A deadline passed.
+    /// A deadline passed. Reserved: nothing sends it yet.
     pub const TIMEOUT: Self = Self(1 << 2);
-    /// A signal arrived.
+    /// A signal arrived. Reserved: nothing sends it yet.
     pub const SIGNAL: Self = Self(1 << 3);
     /// Calls are queued for this fiber (see [`Fiber::call`](crate::Fiber::call)).
     pub const CALL: Self = Self(1 << 4);

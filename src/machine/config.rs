@@ -280,8 +280,8 @@ fn bytes(text: &str) -> Option<u64> {
 
 fn flag(text: &str) -> Option<bool> {
     match text.trim() {
-        "1" | "true" | "yes" => Some(true),
-        "0" | "false" | "no" => Some(false),
+        "1" => Some(true),
+        "0" => Some(false),
         _ => None,
     }
 }

@@ -91,7 +91,8 @@ impl LocalRuntime {
         me.work_until(|| done(me));
     }
 
-    /// Spawns a fiber, to run in the next [`run`](Self::run).
+    /// Spawns a fiber, to run in the next [`run`](Self::run). Joining it on this thread outside `run` would
+    /// wait for ever.
     ///
     /// # Panics
     /// If the fiber cannot be spawned.

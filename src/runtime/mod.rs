@@ -148,11 +148,14 @@ impl Runtime {
     /// Stops the machine: no new fibers; unstarted ones are dropped, started ones cancelled, so that their
     /// next wait unwinds them; then waits until all have ended, `timeout` at the longest.
     ///
-    /// *Blocks* the calling thread (or fiber's worker).
+    /// *Blocks* the calling thread (or fiber's worker). Called by a fiber of this very machine it only begins
+    /// the stop: the caller could not end while it waits.
     ///
     /// # Errors
-    /// Not all fibers ended in time: the report names them. They are left behind; nothing is freed under
-    /// them.
+    /// Not all fibers ended in time: the report names those that wait, and the workers that run a fiber that
+    /// does not wait (which fiber, and what else has its home there, such a worker cannot tell). They are left
+    /// behind; nothing is freed under them. Or: the caller is a fiber of this machine; the report then names
+    /// its worker.
     pub fn shutdown(mut self, timeout: Duration) -> Result<(), ShutdownReport> {
         self.stop(Instant::now().checked_add(timeout))
     }
@@ -160,9 +163,12 @@ impl Runtime {
     fn stop(&mut self, deadline: Option<Instant>) -> Result<(), ShutdownReport> {
         let threads = std::mem::take(&mut self.threads);
         self.machine.stop();
-        if Own::current().is_some_and(|me| me.worker().is_of(&self.machine)) {
-            // Our own worker: it cannot leave while this fiber waits for it.
-            return Ok(());
+        if let Some(me) = self.own_worker() {
+            // It cannot leave while this fiber waits for it.
+            return Err(ShutdownReport {
+                fibers: Vec::new(),
+                busy_workers: vec![me.index()],
+            });
         }
         if self.machine.wait_exited(deadline) {
             for thread in threads {
@@ -176,6 +182,11 @@ impl Runtime {
             busy_workers,
         })
     }
+
+    /// The calling thread's worker, if it is one of this machine's.
+    fn own_worker(&self) -> Option<Own> {
+        Own::current().filter(|me| me.worker().is_of(&self.machine))
+    }
 }
 
 impl Drop for Runtime {
@@ -183,7 +194,10 @@ impl Drop for Runtime {
         if self.threads.is_empty() {
             return;
         }
-        if let Err(report) = self.stop(Instant::now().checked_add(DROP_PATIENCE)) {
+        let own = self.own_worker().is_some();
+        let stopped = self.stop(Instant::now().checked_add(DROP_PATIENCE));
+        // Dropped by one of its own fibers it goes on stopping by itself: nothing to report.
+        if let (Err(report), false) = (stopped, own) {
             let _ =
                 std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("fibers: {report}"));
         }

@@ -48,7 +48,8 @@ impl Builder {
     }
 
     /// The size of the fiber's stack in bytes, rounded up to a power of two; 1 byte to 8 MiB, at least
-    /// 16 KiB are given. It is address space: memory is used as the stack grows into it.
+    /// 16 KiB are given. It is address space: memory is used as the stack grows into it. Up to an eighth of it
+    /// (and the guard) is not for the fiber: stacks begin at different offsets, for the caches' sake.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_bytes = Some(bytes);
         self

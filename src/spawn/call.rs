@@ -127,8 +127,9 @@ unsafe fn send(fiber: &Fiber, node: *mut CallNode) -> bool {
 impl Fiber {
     /// Sends `f` to run on this fiber's stack.
     ///
-    /// It runs when the fiber reaches [`process_calls`], waits in [`park`](crate::park), a join or a call's
-    /// [`wait`](CallHandle::wait), or ends. Calls of one sender run in the order in which they were sent. A
+    /// It runs when the fiber reaches [`process_calls`], waits in [`park`](crate::park), a handle's `join`, the
+    /// end of a [`scope`](crate::scope), [`join`](crate::join) or a call's [`wait`](CallHandle::wait), or ends.
+    /// Not in [`yield_now`](crate::yield_now), nor in a [`WaitQueue`](crate::wait::WaitQueue). Calls of one sender run in the order in which they were sent. A
     /// panic in `f` goes to the sender. Never blocks. Works across machines, and on plain threads that wait
     /// through this library.
     ///

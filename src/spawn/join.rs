@@ -19,6 +19,7 @@ use crate::machine::park;
 use crate::machine::wake::{pay, settle};
 use crate::machine::worker::Own;
 use crate::spawn::scope::scope;
+use crate::wait::cancel;
 
 #[repr(C)]
 struct FrameJob<B, R> {
@@ -56,7 +57,7 @@ impl<B: FnOnce() -> R, R> FrameJob<B, R> {
 /// Runs `a` and `b`, in parallel if another worker has nothing better to do, and returns both results.
 ///
 /// `a` runs at once in the calling fiber. So does `b` after it, unless another worker has taken it
-/// meanwhile; then this fiber waits for it (uncancellably: `b` may borrow from this frame). On a plain
+/// meanwhile; then this fiber waits for it (uncancellably: `b` may borrow from this frame; calls are run meanwhile). On a plain
 /// thread the two run as fibers of the default machine, and the thread waits.
 ///
 /// # Panics
@@ -123,7 +124,7 @@ fn wait_stolen(me: *const Header, done: &Completion, owner: &Owed) {
     owner.set(me);
     if !done.is_done() && done.wait() {
         while !done.is_done() {
-            let _ = park::sleep(Reasons::QUEUE.0);
+            cancel::sleep_uncancelled(Reasons::QUEUE.0);
         }
         settle(owner);
     }

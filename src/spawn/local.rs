@@ -164,6 +164,33 @@ impl<T: 'static> LocalKey<Cell<T>> {
 }
 
 impl<T: 'static> LocalKey<RefCell<T>> {
+    /// Stores a value.
+    ///
+    /// # Panics
+    /// If it is borrowed, or destroyed.
+    pub fn set(&'static self, value: T) {
+        self.replace(value);
+    }
+
+    /// Takes the value out and leaves the default.
+    ///
+    /// # Panics
+    /// As [`set`](Self::set).
+    pub fn take(&'static self) -> T
+    where
+        T: Default,
+    {
+        self.with(RefCell::take)
+    }
+
+    /// Stores a value and returns the one that was there.
+    ///
+    /// # Panics
+    /// As [`set`](Self::set).
+    pub fn replace(&'static self, value: T) -> T {
+        self.with(|cell| cell.replace(value))
+    }
+
     /// Calls `f` with a shared borrow of the value.
     ///
     /// # Panics

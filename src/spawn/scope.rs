@@ -10,10 +10,10 @@ use crate::fiber::reasons::Reasons;
 use crate::fiber::scope::ScopeWord;
 use crate::handle::{Fiber, Joiner};
 use crate::machine::core::Machine;
-use crate::machine::park;
 use crate::machine::wake::{pay, settle};
 use crate::spawn::builder::Builder;
 use crate::spawn::launch;
+use crate::wait::cancel;
 
 /// A scope to spawn borrowing fibers in. As [`std::thread::Scope`].
 #[derive(Debug)]
@@ -38,7 +38,7 @@ unsafe impl<T> Sync for ScopedJoinHandle<'_, T> {}
 /// Calls `f` with a scope, waits for every fiber spawned in it, and returns what `f` returned.
 ///
 /// *Blocks* the fiber, or the plain thread, until all of them have ended; that wait is not cancellable,
-/// since they borrow from this frame.
+/// since they borrow from this frame. It runs calls that are sent to the caller.
 ///
 /// # Panics
 /// If `f` panics, with that panic, after all fibers have ended. Else, if a fiber panicked and was not
@@ -67,7 +67,7 @@ where
     if scope.word.wait(owner.0.as_ptr()) {
         // Fibers still borrow from here, so nothing else ends this wait.
         while !scope.word.is_over() {
-            let _ = park::sleep(Reasons::QUEUE.0);
+            cancel::sleep_uncancelled(Reasons::QUEUE.0);
         }
         settle(&scope.word.owner);
     }

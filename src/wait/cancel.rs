@@ -74,6 +74,13 @@ pub(crate) fn sleep_serving(mask: u16) -> Result<u16, Unwind> {
     Ok(reasons & mask)
 }
 
+/// Waits whatever happens, and runs the calls that come meanwhile; the caller looks at its event again.
+pub(crate) fn sleep_uncancelled(mask: u16) {
+    if park::sleep(mask | Reasons::CALL.0) & Reasons::CALL.0 != 0 {
+        run_calls();
+    }
+}
+
 /// Unwinds if the fiber is cancelled: for what does not wait but is a point where a fiber can be ended.
 #[inline(always)]
 pub(crate) fn checkpoint() {

@@ -94,7 +94,8 @@ impl WaitQueue {
     /// The condition is evaluated here, and by those who call [`wake_one`](Self::wake_one) or
     /// [`wake_all`](Self::wake_all), always under the queue's lock: keep it short, and do not touch this
     /// queue in it. With `wake_one`, a waiter is woken only if its condition was true at that moment; it may
-    /// be false again when the waiter looks, and then it waits again, at the end of the queue.
+    /// be false again when the waiter looks, and then it waits again, at the end of the queue. A panic in the
+    /// condition comes out of whoever evaluates it, be it a waker.
     ///
     /// *Blocks* the fiber, or the plain thread. *Cancellation* unwinds; a wake that this waiter got at the
     /// same moment goes to the next one.
