@@ -57,6 +57,8 @@ pub(crate) struct Gate {
     /// What the current request for reports has brought, and from which workers.
     pub reports: Vec<FiberReport>,
     pub answered: Vec<usize>,
+    /// Somebody has begun to answer.
+    pub listing: bool,
 }
 
 // SAFETY: the workers are Sync, everything else is or is under a lock.

@@ -74,6 +74,7 @@ impl Machine {
         let asked = self.asked.load(Ordering::Relaxed) + 1;
         gate.reports.clear();
         gate.answered.clear();
+        gate.listing = false;
         self.asked.store(asked, Ordering::Relaxed);
         drop(gate);
         self.shared.lock().control |= ASK;
@@ -165,7 +166,8 @@ impl Own {
         let mut reports = Vec::new();
         let machine = self.machine();
         // A floating machine's fibers are everybody's: the first to answer lists them.
-        let listed = machine.config.floating && !machine.gate.lock().answered.is_empty();
+        let taken = std::mem::replace(&mut machine.gate.lock().listing, true);
+        let listed = machine.config.floating && taken;
         self.for_each_fiber(&mut |header| {
             if !listed && reports.len() < REPORT_MAX {
                 // SAFETY: alive while `for_each_fiber` shows it.
