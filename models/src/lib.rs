@@ -86,4 +86,9 @@ fn red_spawn_checks_the_stop_before_the_lock() {
     red(real::models::stop_checked_before_the_lock);
 }
 
+#[test]
+fn red_depot_looked_at_before_it_is_taken_from() {
+    red(real::models::depot_looked_at_before_it_is_taken_from);
+}
+
 include!(concat!(env!("OUT_DIR"), "/red.rs"));

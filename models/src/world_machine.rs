@@ -249,15 +249,20 @@ pub(crate) fn stop_checked_before_the_lock() {
     stop_case(false);
 }
 
-/// The depot of stacks (and of cells) is a list under a lock: a stack is in one hand at a time.
-pub(crate) fn the_depot_hands_out_once() {
+fn depot_case(in_one_hold: bool) {
     let depot = Arc::new(Mutex::new(vec![0_usize, 1]));
     let stacks = Arc::new([UnsafeCell::new(0_u32), UnsafeCell::new(0)]);
     let hands: Vec<_> = (0..2)
         .map(|_| {
             let (depot, stacks) = (depot.clone(), stacks.clone());
             thread::spawn(move || {
-                let stack = depot.lock().unwrap().pop();
+                let stack = if in_one_hold {
+                    depot.lock().unwrap().pop()
+                } else {
+                    let seen = depot.lock().unwrap().last().copied();
+                    depot.lock().unwrap().pop();
+                    seen
+                };
                 if let Some(stack) = stack {
                     // SAFETY: checked by loom: two hands on one stack would be a race.
                     stacks[stack].with_mut(|owner| unsafe { *owner += 1 });
@@ -270,4 +275,13 @@ pub(crate) fn the_depot_hands_out_once() {
         hand.join().unwrap();
     }
     assert_eq!(depot.lock().unwrap().len(), 2);
+}
+
+/// The depot of stacks (and of cells) is a list under a lock: a stack is in one hand at a time.
+pub(crate) fn the_depot_hands_out_once() {
+    depot_case(true);
+}
+
+pub(crate) fn depot_looked_at_before_it_is_taken_from() {
+    depot_case(false);
 }
