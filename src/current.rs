@@ -36,7 +36,7 @@ pub fn park() {
 /// Lets other fibers run. As [`std::thread::yield_now`].
 ///
 /// Fibers of the same priority on this worker run in turn. *Cancellation* unwinds, so that a fiber that only
-/// ever yields can be ended.
+/// ever yields can be ended; so does a deadline that has passed ([`timeout`](crate::timeout)).
 #[inline(always)]
 pub fn yield_now() {
     cancel::checkpoint();

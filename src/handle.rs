@@ -4,16 +4,20 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
+use crate::fiber::alarm::NEVER;
 use crate::fiber::cell::take_result;
 use crate::fiber::current;
 use crate::fiber::header::FiberRef;
 use crate::fiber::priority::Priority;
 use crate::fiber::reasons::Reasons;
 use crate::fiber::word::Detached;
+use crate::machine::clock::current_ns;
 use crate::machine::park;
 use crate::machine::wake::{settle, wake};
 use crate::wait::cancel;
+use crate::wait::deadline::after;
 
 /// A handle to a fiber: its number, its name, a way to wake and to call it. As [`std::thread::Thread`].
 ///
@@ -137,9 +141,20 @@ impl<T> Joiner<T> {
     }
 
     fn wait(&self) {
+        let _ = self.wait_until(NEVER);
+    }
+
+    /// False: the time is up.
+    pub(crate) fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.is_finished() || self.wait_until(after(current_ns(), timeout))
+    }
+
+    /// Waits for the end, until `at_ns` at the longest. False: that time has come.
+    #[inline]
+    fn wait_until(&self, at_ns: u64) -> bool {
         let target = &self.fiber.0;
         if target.word.is_done() {
-            return;
+            return true;
         }
         let thread;
         let me = match park::running() {
@@ -155,18 +170,25 @@ impl<T> Joiner<T> {
         );
         target.joiner.set(me);
         if !target.word.wait_join() {
-            return;
+            return true;
         }
         loop {
-            match cancel::sleep_serving(Reasons::QUEUE.0) {
-                Ok(_) if target.word.is_done() => break,
-                Ok(_) => {}
+            let slept = if at_ns == NEVER {
+                cancel::sleep_serving(Reasons::QUEUE.0).map(Some)
+            } else {
+                cancel::sleep_serving_until(Reasons::QUEUE.0, at_ns)
+            };
+            match slept {
+                _ if target.word.is_done() => break,
+                Ok(Some(_)) => {}
+                // Unless it ends at this very moment: then its result counts.
+                Ok(None) if target.word.unwait_join() => return false,
                 Err(unwind) if target.word.unwait_join() => unwind.unwind(),
-                // It ended at the same moment: take the result.
-                Err(_) => break,
+                Ok(None) | Err(_) => break,
             }
         }
         settle(&target.joiner);
+        true
     }
 }
 
@@ -243,6 +265,33 @@ macro_rules! handle {
             #[must_use]
             pub fn is_finished(&self) -> bool {
                 self.$joiner.is_finished()
+            }
+
+            /// As [`join`](Self::join), for at most that long.
+            ///
+            /// # Errors
+            /// The handle, if the time is up.
+            ///
+            /// # Panics
+            /// If the fiber joins itself.
+            pub fn join_timeout(
+                self,
+                timeout: std::time::Duration,
+            ) -> Result<std::thread::Result<T>, Self> {
+                if self.$joiner.wait_timeout(timeout) {
+                    Ok(self.$joiner.join())
+                } else {
+                    Err(self)
+                }
+            }
+
+            /// Cancels the fiber. As [`Fiber::cancel`](crate::Fiber::cancel); `join` then returns
+            /// [`Cancelled`](crate::Cancelled), unless the fiber came to its end all the same.
+            ///
+            /// # Errors
+            /// As [`Fiber::cancel`](crate::Fiber::cancel).
+            pub fn cancel(&self) -> Result<(), crate::CancelError> {
+                self.$joiner.fiber().cancel()
             }
         }
 

@@ -8,17 +8,20 @@
 
 mod fiber;
 mod handle;
+mod instant;
 mod machine;
 mod os;
 mod primitive;
 mod queue;
+mod reactor;
 mod runtime;
 mod spawn;
 mod stack;
-#[doc(hidden)]
 pub mod testing;
+pub mod time;
 pub mod wait;
 
+pub use crate::cancel::{CancelError, is_cancelled, shield};
 pub use crate::current::*;
 pub use crate::fiber::cell::Cancelled;
 pub use crate::fiber::priority::Priority;
@@ -34,5 +37,7 @@ pub use crate::spawn::call::{CallError, CallHandle, CallSlot, Sent, process_call
 pub use crate::spawn::join::join;
 pub use crate::spawn::local::{AccessError, LocalKey};
 pub use crate::spawn::scope::{Scope, ScopedJoinHandle, scope};
+pub use crate::time::{Elapsed, deadline, interval, park_timeout, sleep, sleep_until, timeout};
+mod cancel;
 mod current;
 pub mod thread;

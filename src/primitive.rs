@@ -7,4 +7,5 @@
 //! the side of a store-load race that passes often, the second for the side that is about to sleep.
 
 pub(crate) use crate::os::barrier::{heavy as heavy_fence, light as light_fence};
+pub(crate) use parking_lot::Mutex;
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};

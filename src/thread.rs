@@ -11,7 +11,7 @@ pub use std::thread::Result;
 
 pub use crate::{
     AccessError, Builder, JoinHandle, LocalKey, Scope, ScopedJoinHandle, available_parallelism,
-    current, panicking, park, scope, spawn, yield_now,
+    current, panicking, park, park_timeout, scope, sleep, sleep_until, spawn, yield_now,
 };
 /// A fiber, by std's name for it.
 pub type Thread = crate::Fiber;

@@ -10,13 +10,17 @@ const FLOORS: &[(&str, u32)] = &[
     ("primitive", 0),
     ("stack", 1),
     ("queue", 1),
+    ("reactor", 1),
     ("fiber", 2),
     ("machine", 3),
     ("wait", 4),
     ("handle", 4),
+    ("cancel", 4),
+    ("instant", 4),
     ("spawn", 5),
     ("runtime", 5),
     ("current", 5),
+    ("time", 5),
     ("testing", 5),
     ("thread", 6),
     ("lib", 6),
@@ -150,6 +154,8 @@ fn system_calls_stay_in_their_room() {
         !(line.contains("Instant::now")
             && (line.contains("/runtime/") || line.contains("/stop.rs")))
     });
+    // The library's own `Instant`, which takes the time from the scheduler's clock.
+    wrong.retain(|line| !(line.contains("Instant::now") && line.contains("/time/")));
     wrong.retain(|line| !line.contains("/tests") && !line.contains("/testing/"));
     assert!(
         wrong.is_empty(),

@@ -1,6 +1,7 @@
-//! The rarely used part of a fiber: its name, its locals, its queue of calls.
+//! The rarely used part of a fiber: its number, its name, its locals, its queue of calls.
 
 use std::cell::UnsafeCell;
+use std::sync::atomic::AtomicU64;
 
 use crate::fiber::calls::CallQueue;
 use crate::fiber::locals::Locals;
@@ -8,6 +9,8 @@ use crate::fiber::locals::Locals;
 /// See the head of the file. Made when first needed, freed with the fiber's cell.
 #[derive(Debug, Default)]
 pub(crate) struct Cold {
+    /// Zero until it is asked for.
+    pub id: AtomicU64,
     pub name: Option<String>,
     /// The fiber's own thread of execution only.
     pub locals: UnsafeCell<Locals>,

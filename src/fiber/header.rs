@@ -13,6 +13,7 @@
 //! | `home` | written by the worker that starts it (floating: that resumes it); read by anyone |
 //! | `state`, `mask`, `reasons` | HOME: the home worker's thread only (pinned fibers) |
 //! | `runner`, `scope`, `started` | the worker that runs it, or that has just taken it out of a queue |
+//! | `alarm` | `alarm.rs` |
 //! | `joiner` | OWED-1: the joiner before `wait_join`, then the finisher that saw it |
 //!
 //! | state (pinned) | means | stack belongs to |
@@ -27,12 +28,14 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use crate::fiber::alarm::AlarmSlot;
 use crate::fiber::cold::Cold;
 use crate::fiber::owed::Owed;
 use crate::fiber::priority::Priority;
 use crate::fiber::runner::Runner;
 use crate::fiber::scope::ScopeWord;
 use crate::fiber::word::{Kind, Word};
+use crate::queue::heap::Placed;
 use crate::queue::inbox::Linked;
 use crate::queue::lists::Queued;
 
@@ -87,7 +90,8 @@ pub(crate) struct Header {
     pub joiner: Owed,
     pub scope: Cell<*const ScopeWord>,
     cold: AtomicPtr<Cold>,
-    id: AtomicU64,
+    /// When it is to be woken, and for whose deadlines.
+    pub alarm: AlarmSlot,
     /// The futex of a fiber that blocks its thread; of no use to others.
     pub futex: AtomicU32,
     pub state: Cell<State>,
@@ -106,6 +110,9 @@ pub(crate) struct Header {
     pub shield: Cell<u16>,
 }
 
+// With a result of two words a cell is two cache lines.
+const _: () = assert!(size_of::<Header>() == 112);
+
 // SAFETY: the table at the head of the file says which thread may use which field and when.
 unsafe impl Sync for Header {}
 // SAFETY: as above; the closure and result behind the header have their own bounds at the spawn calls.
@@ -122,6 +129,13 @@ unsafe impl Linked for Header {
 unsafe impl Queued for Header {
     fn next(&self) -> &Cell<*mut Self> {
         &self.next
+    }
+}
+
+// SAFETY: `place` is used by the heaps only.
+unsafe impl Placed for Header {
+    fn place(&self) -> &Cell<u32> {
+        self.alarm.place()
     }
 }
 
@@ -144,7 +158,7 @@ impl Header {
                 Some(name) => Box::into_raw(Box::new(Cold::named(name))),
                 None => ptr::null_mut(),
             }),
-            id: AtomicU64::new(0),
+            alarm: AlarmSlot::new(new.epoch),
             futex: AtomicU32::new(0),
             state: Cell::new(State::Fresh),
             priority: AtomicU8::new(new.priority.level()),
@@ -161,16 +175,14 @@ impl Header {
     /// The id, drawn when it is first asked for: most fibers of a million are never asked, and a counter
     /// that every spawn increments would be the most contended word of the machine.
     pub(crate) fn id(&self) -> u64 {
+        let id = &self.cold_or_new().id;
         // Relaxed: the number carries no other data.
-        let id = self.id.load(Ordering::Relaxed);
-        if id != 0 {
-            return id;
+        let known = id.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
         }
         let fresh = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        match self
-            .id
-            .compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed)
-        {
+        match id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => fresh,
             Err(first) => first,
         }
@@ -237,6 +249,8 @@ pub(crate) struct NewFiber {
     pub class: u8,
     pub local: bool,
     pub job: bool,
+    /// How often all fibers of the machine have been cancelled.
+    pub epoch: u16,
 }
 
 /// One counted reference to a fiber (or to a plain thread that uses this library).

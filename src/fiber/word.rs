@@ -267,10 +267,6 @@ impl Word {
     /// Shared, by the sleeper itself: takes the park back (a timed wait that ran out). False if a waker
     /// was first and is about to unblock it.
     #[must_use]
-    #[allow(
-        dead_code,
-        reason = "the timed waits of the next stage are its callers"
-    )]
     pub(crate) fn cancel_park(&self) -> bool {
         self.0.fetch_and(!(PARKED | MASK), Ordering::AcqRel) & PARKED != 0
     }

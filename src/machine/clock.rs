@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::machine::worker::Own;
 use crate::os;
 
 /// See the head of the file.
@@ -16,6 +17,15 @@ pub(crate) enum Clock {
 pub(crate) struct VirtualClock {
     now_ns: AtomicU64,
     look_ns: AtomicU64,
+}
+
+/// The time where the caller runs: its machine's clock, or the system's.
+#[inline]
+pub(crate) fn current_ns() -> u64 {
+    match Own::current() {
+        Some(me) => me.machine().clock.now_ns(),
+        None => os::clock::now_ns(),
+    }
 }
 
 impl Clock {

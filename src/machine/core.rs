@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -11,11 +11,13 @@ use crate::fiber::header::Ending;
 use crate::fiber::word::Kind;
 use crate::machine::clock::Clock;
 use crate::machine::config::Config;
+use crate::machine::dues::Dues;
 use crate::machine::metrics::{Metrics, Sums};
 use crate::machine::shared::{STOP, SharedQueue};
 use crate::machine::stop::FiberReport;
 use crate::machine::worker::{Own, Pick, Worker};
 use crate::os;
+use crate::reactor::Reactor;
 use crate::stack::{SizeClass, StackPool};
 
 /// One scheduler instance.
@@ -28,9 +30,15 @@ pub(crate) struct Machine {
     /// The default stack's size class.
     pub class: SizeClass,
     pub clock: Clock,
+    /// When sleeping workers want to be woken.
+    pub dues: Dues,
+    /// None in the deterministic mode: there the driver brings what happens outside.
+    pub reactor: Option<Reactor>,
     /// Whether runners go from fiber to fiber by themselves (not where a driver wants every step).
     pub chains: bool,
     stopping: AtomicBool,
+    /// How often all fibers have been cancelled. Wraps.
+    pub epoch: AtomicU16,
     /// Fibers that found no stack and wait for one, on all lists.
     starved: AtomicUsize,
     /// The current request for reports; see `reports`.
@@ -74,6 +82,10 @@ impl Machine {
         })?;
         os::barrier::register();
         let pool = StackPool::new(config.pool())?;
+        let reactor = match clock {
+            Clock::Monotonic => Some(Reactor::new()?),
+            Clock::Virtual(_) => None,
+        };
         let seed = config.seed.unwrap_or_else(os::clock::now_ns);
         let workers: Box<[&'static Worker]> = (0..config.workers)
             .map(|i| Worker::take_record(i, seed.wrapping_add(i as u64)))
@@ -83,9 +95,12 @@ impl Machine {
             workers,
             pool,
             class,
+            dues: Dues::new(config.workers),
+            reactor,
             clock,
             chains,
             stopping: AtomicBool::new(false),
+            epoch: AtomicU16::new(0),
             starved: AtomicUsize::new(0),
             reporting: Mutex::new(()),
             asked: AtomicU64::new(0),
@@ -105,7 +120,7 @@ impl Machine {
     /// Starts the worker threads. No fiber runs before every worker has entered; if one cannot start, those
     /// that did leave again and the error is returned.
     pub(crate) fn start(self: &Arc<Self>) -> io::Result<Vec<std::thread::JoinHandle<()>>> {
-        let mut threads = Vec::with_capacity(self.workers.len());
+        let mut threads = Vec::with_capacity(self.workers.len() + 1);
         let cpus = if self.config.pin_workers {
             os::thread::allowed_cpus()
         } else {
@@ -125,17 +140,20 @@ impl Machine {
             match spawned {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    self.stop();
-                    self.open_gate();
-                    for thread in threads {
-                        let _ = thread.join();
-                    }
                     let text = format!(
                         "could not start worker {index} of {} (option workers, FIBERS_WORKERS): {error}",
                         self.workers.len()
                     );
+                    self.give_up(threads);
                     return Err(io::Error::new(error.kind(), text));
                 }
+            }
+        }
+        match self.start_polling() {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                self.give_up(threads);
+                return Err(error);
             }
         }
         let mut gate = self.gate.lock();
@@ -145,6 +163,15 @@ impl Machine {
         drop(gate);
         self.open_gate();
         Ok(threads)
+    }
+
+    /// Not all threads could be started: those that run leave again.
+    fn give_up(&self, threads: Vec<std::thread::JoinHandle<()>>) {
+        self.stop();
+        self.open_gate();
+        for thread in threads {
+            let _ = thread.join();
+        }
     }
 
     fn open_gate(&self) {
@@ -167,8 +194,17 @@ impl Machine {
         Own::leave(before);
         let mut gate = self.gate.lock();
         gate.exited += 1;
+        if gate.exited == self.workers.len() {
+            self.end_polling();
+        }
         gate.left.push(worker.index());
         self.gate_moved.notify_all();
+    }
+
+    /// How often all fibers have been cancelled.
+    pub(crate) fn epoch(&self) -> u16 {
+        // Relaxed: see `cancel_all`.
+        self.epoch.load(Ordering::Relaxed)
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -298,6 +334,9 @@ impl Machine {
             futex_wakes: sums.futex_wakes + shared.futex_wakes,
             lock_acquisitions: shared.acquisitions,
             inbox_sends: sums.inbox_sends,
+            timers_pending: sums.timers_pending,
+            timers_fired: sums.timers_fired,
+            timer_sets: self.dues.settings(),
             stacks_in_use: pool.cut.saturating_sub(pooled),
             stacks_pooled: pooled,
             stacks_returned: pool.returned,
@@ -392,7 +431,7 @@ impl Own {
     }
 
     /// Something this worker can pick without searching.
-    fn has_something(self) -> bool {
+    pub(crate) fn has_something(self) -> bool {
         let local = self.local();
         self.worker().inbox.has_mail()
             || local.ready.with(|ready| ready.mask()) != 0

@@ -17,6 +17,12 @@ impl Count {
         );
     }
 
+    /// By the owner only: of a number that goes up and down.
+    #[inline]
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -72,6 +78,10 @@ counters! {
     futex_wakes,
     /// Wakes sent to other workers' inboxes.
     inbox_sends,
+    /// Entries in this worker's heap of deadlines.
+    timers_pending,
+    /// Fibers woken for a deadline.
+    timers_fired,
 }
 
 /// What a machine has done so far and what it holds now; see [`Runtime::metrics`](crate::Runtime::metrics).
@@ -106,6 +116,12 @@ pub struct Metrics {
     pub lock_acquisitions: u64,
     /// Wakes sent to another worker's inbox.
     pub inbox_sends: u64,
+    /// Fibers that are to be woken at a deadline. A deadline that was taken back counts until its time has come.
+    pub timers_pending: u64,
+    /// Fibers woken at a deadline.
+    pub timers_fired: u64,
+    /// Times the machine's timer was set for workers that went to sleep.
+    pub timer_sets: u64,
     /// Stacks that a fiber, or a worker's own small store, holds.
     pub stacks_in_use: u64,
     /// Stacks that wait in the machine's pool.

@@ -7,18 +7,26 @@
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use crate::fiber::alarm::NEVER;
 use crate::fiber::current;
 use crate::fiber::header::{Header, State};
 use crate::fiber::reasons::Reasons;
 use crate::machine::idle::ASLEEP;
 use crate::machine::worker::{Outcome, Own};
-use crate::os::futex;
+use crate::os::{
+    self,
+    futex::{self, Waited},
+};
 use crate::primitive::heavy_fence;
 
 const CANCEL: u16 = Reasons::CANCEL.0;
+const TIMEOUT: u16 = Reasons::TIMEOUT.0;
+/// What a sleep returns without consuming it.
+const STICKY: u16 = CANCEL | TIMEOUT;
 
-/// Waits until a reason in `mask` has come, consumes and returns those that have. `CANCEL` is returned but
-/// not consumed.
+/// Waits until a reason in `mask` has come, consumes and returns those that have. `CANCEL` and `TIMEOUT` are
+/// returned but not consumed. With `TIMEOUT` in the mask the wait ends at the moment that the fiber is armed for
+/// (`alarm.rs`).
 ///
 /// Blocks the fiber; a plain thread, or a fiber that must not switch, blocks its OS thread.
 ///
@@ -51,7 +59,7 @@ fn take_own(fiber: &Header, mask: u16) -> u16 {
     let accepted = fiber.reasons.get() & mask;
     fiber
         .reasons
-        .set(fiber.reasons.get() & !(accepted & !CANCEL));
+        .set(fiber.reasons.get() & !(accepted & !STICKY));
     accepted
 }
 
@@ -88,7 +96,7 @@ fn sleep_slow(mask: u16) -> u16 {
 #[inline(always)]
 pub(crate) fn pending() -> u16 {
     let Some((_, header)) = running() else {
-        return current::thread_fiber().word.pending();
+        return pending_here(&current::thread_fiber());
     };
     // SAFETY: the running fiber is alive.
     let fiber = unsafe { &*header };
@@ -99,6 +107,13 @@ pub(crate) fn pending() -> u16 {
         absorb(fiber);
     }
     fiber.reasons.get()
+}
+
+/// As [`pending`], on a plain thread, which nobody wakes at its deadline while it runs.
+fn pending_here(thread: &Header) -> u16 {
+    let at_ns = thread.alarm.at_ns();
+    let due = at_ns != NEVER && at_ns <= os::clock::now_ns();
+    thread.word.pending() | if due { TIMEOUT } else { 0 }
 }
 
 /// Lets others run first. Fibers of the same priority run in turn. On a plain thread, or where the fiber
@@ -164,12 +179,19 @@ fn sleep_floating(me: Own, fiber: &Header, mask: u16) -> u16 {
 }
 
 fn take_shared(fiber: &Header, mask: u16) -> u16 {
-    let sticky = fiber.word.pending() & mask & CANCEL;
-    fiber.word.try_take(mask & !CANCEL) | sticky
+    let sticky = fiber.word.pending() & mask & STICKY;
+    fiber.word.try_take(mask & !STICKY) | sticky
+}
+
+/// Until when a wait with that mask blocks a thread.
+fn until(fiber: &Header, mask: u16) -> Option<u64> {
+    let at_ns = fiber.alarm.at_ns();
+    (mask & TIMEOUT != 0 && at_ns != NEVER).then_some(at_ns)
 }
 
 /// A plain thread waits.
 fn block_thread(fiber: &Header, mask: u16) -> u16 {
+    let mut until = until(fiber, mask);
     loop {
         let accepted = take_shared(fiber, mask);
         if accepted != 0 {
@@ -183,7 +205,13 @@ fn block_thread(fiber: &Header, mask: u16) -> u16 {
         // The one waker that takes PARKED out stores 1 as its last touch, so this loop must see that 1
         // before the header may go. Acquire: pairs with its Release.
         while fiber.futex.load(Ordering::Acquire) == 0 {
-            let _ = futex::wait(&fiber.futex, 0, None);
+            if futex::wait_until(&fiber.futex, 0, until) == Waited::TimedOut {
+                if fiber.word.cancel_park() {
+                    return TIMEOUT;
+                }
+                // A waker was first, and is about to store that 1.
+                until = None;
+            }
         }
     }
 }
@@ -213,10 +241,15 @@ fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
         let worker = me.worker();
         worker.sleep.lie_down();
         heavy_fence();
-        if !worker.inbox.has_mail() {
-            let _ = futex::wait(worker.sleep.futex(), ASLEEP, None);
-        }
+        let waited = if worker.inbox.has_mail() {
+            Waited::Woken
+        } else {
+            futex::wait_until(worker.sleep.futex(), ASLEEP, until(fiber, mask))
+        };
         worker.sleep.rise();
+        if waited == Waited::TimedOut && !worker.inbox.has_mail() {
+            return TIMEOUT;
+        }
     }
 }
 

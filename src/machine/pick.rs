@@ -2,14 +2,17 @@
 //!
 //! The highest priority that has anything runs first; inside it, started fibers at home come before
 //! unstarted ones, the worker's own cache (newest first) before the shared list (oldest first).
+//! Every few picks, while fibers wait for deadlines, the clock is looked at.
 //! Every `fairness`-th pick is a *fair* one: it goes round the priorities and, inside one, round the three
 //! sources, and takes the oldest there. So whatever is runnable is picked within
 //! `fairness * PRIORITIES * SOURCES` picks of its being the oldest of its source.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use crossbeam_deque::Steal;
 
+use crate::fiber::alarm::NEVER;
 use crate::fiber::cell::FiberCell;
 use crate::fiber::header::{Header, NewFiber};
 use crate::fiber::priority::Priority;
@@ -39,13 +42,10 @@ impl Own {
             return None;
         }
         shared &= LISTS;
-        if tick.wrapping_sub(local.next_fair.get()) as i32 >= 0 {
-            local
-                .next_fair
-                .set(tick.wrapping_add(self.machine().config.fairness));
-            if let Some(pick) = self.pick_fair() {
-                return Some(pick);
-            }
+        if tick.wrapping_sub(local.next_turn.get()) as i32 >= 0
+            && let Some(pick) = self.take_turn(tick)
+        {
+            return Some(pick);
         }
         let ready = local.ready.with(|ready| ready.mask());
         // The common case: nothing anywhere is above what is ready at home.
@@ -53,6 +53,27 @@ impl Own {
             return self.pop_ready(top(ready));
         }
         self.pick_slow(ready, shared)
+    }
+
+    /// What comes up every few picks: a look at the clock, if anybody waits for it; a fair pick.
+    #[inline(never)]
+    fn take_turn(self, tick: u32) -> Option<Pick> {
+        let local = self.local();
+        let is_due = |turn: &Cell<u32>| tick.wrapping_sub(turn.get()) as i32 >= 0;
+        if local.alarm_ns.get() != NEVER {
+            self.look_at_clock();
+        }
+        let fair = is_due(&local.next_fair);
+        if fair {
+            let fairness = self.machine().config.fairness;
+            local.next_fair.set(tick.wrapping_add(fairness));
+        }
+        let mut until = local.next_fair.get().wrapping_sub(tick);
+        if local.alarm_ns.get() != NEVER {
+            until = until.min(local.next_look.get().wrapping_sub(tick));
+        }
+        local.next_turn.set(tick.wrapping_add(until));
+        if fair { self.pick_fair() } else { None }
     }
 
     fn pick_slow(self, ready: u32, mut shared: u32) -> Option<Pick> {
@@ -165,6 +186,7 @@ impl Own {
                 let new = NewFiber {
                     class: self.machine().class.index() as u8,
                     job: true,
+                    epoch: self.machine().epoch(),
                     ..NewFiber::default()
                 };
                 self.machine().count_in();

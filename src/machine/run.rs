@@ -197,6 +197,7 @@ fn run_closure(me: Own, header: *const Header) -> Ending {
     // SAFETY: the running fiber is alive.
     let fiber = unsafe { &*header };
     let cancelled = me.machine().is_stopping()
+        || me.machine().epoch() != fiber.alarm.epoch
         || (fiber.word.has_unabsorbed() || fiber.reasons.get() != 0)
             && crate::machine::park::pending() & Reasons::CANCEL.0 != 0;
     // SAFETY: once, as the fiber starts once; its closure is there.
@@ -247,6 +248,10 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
     let mut result_dropped = false;
     let mut unseen_panic = false;
     let (joiner, last, in_flight) = loop {
+        // No alarm may know the fiber when it is over. Here, as what was run meanwhile may have armed one.
+        if let Some(me) = Own::current() {
+            me.forget(fiber);
+        }
         // RUN-2: cleared before the reference goes, and set again where user code still runs.
         on_stack(std::ptr::null_mut());
         fiber.state.set(State::Over);

@@ -43,6 +43,10 @@ impl Own {
         let mut lone = None;
         loop {
             let now_ns = machine.clock.now_ns();
+            if self.is_due(now_ns) && self.serve(now_ns) > 0 && self.has_something() {
+                self.end_search();
+                return None;
+            }
             // Who may not search still waits a while for its own mail: a fiber that was just woken
             // elsewhere often answers soon, and a sleeping worker is slow to wake.
             if local.searching.get()

@@ -25,8 +25,10 @@ use crate::queue::lists::Lists;
 pub(crate) const STOP: u32 = 1 << 8;
 /// Bit in the mask: somebody asks the workers for a report on their fibers.
 pub(crate) const ASK: u32 = 1 << 9;
+/// Bit in the mask: all fibers are to be cancelled.
+pub(crate) const SWEEP: u32 = 1 << 10;
 /// Bits that a worker must heed before it goes on as usual.
-pub(crate) const CONTROL: u32 = STOP | ASK;
+pub(crate) const CONTROL: u32 = STOP | ASK | SWEEP;
 /// The lists' bits.
 pub(crate) const LISTS: u32 = 0xff;
 
@@ -53,6 +55,9 @@ pub(crate) struct Shared {
     /// How often in a row a retry for them failed while every other worker was idle.
     pub starved_rounds: u32,
     pub control: u32,
+    /// How often all fibers were to be cancelled, and how many workers have still to do so for the last time.
+    pub sweep: u64,
+    pub sweeps_left: usize,
     pub acquisitions: u64,
     /// Spawned from outside the workers.
     pub spawned: u64,
@@ -83,6 +88,8 @@ impl SharedQueue {
                 starved_why: String::new(),
                 starved_rounds: 0,
                 control: 0,
+                sweep: 0,
+                sweeps_left: 0,
                 acquisitions: 0,
                 spawned: 0,
                 unparks: 0,

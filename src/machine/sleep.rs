@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::fiber::alarm::NEVER;
 use crate::machine::idle::ASLEEP;
 use crate::machine::pick::from_list;
 use crate::machine::worker::{Own, Pick};
@@ -112,7 +113,7 @@ impl Own {
         }
     }
 
-    /// Steps (3) and (4).
+    /// Steps (3) and (4), and the last word on deadlines.
     pub(crate) fn sees_news(self) -> bool {
         // Pairs with the fence of whoever brings work.
         heavy_fence();
@@ -122,7 +123,25 @@ impl Own {
             // something at home first, the next is told (IDLE-2).
             self.become_searcher();
         }
-        spare || self.worker().inbox.has_mail()
+        spare || self.worker().inbox.has_mail() || self.is_due_soon()
+    }
+
+    /// States when this worker must be up again for its fibers' deadlines. True if that is now.
+    fn is_due_soon(self) -> bool {
+        let at_ns = self.next_deadline();
+        if at_ns == NEVER {
+            return false;
+        }
+        let machine = self.machine();
+        if at_ns <= machine.clock.now_ns() {
+            return true;
+        }
+        // ASLEEP already, and from here on we block unless notified (DUES-1).
+        machine
+            .dues
+            .want(self.index(), at_ns, |at_ns| machine.set_timer(at_ns));
+        self.local().stated_due.set(true);
+        false
     }
 
     /// The sentinel's nap ended, and nobody has notified it: it looks round, and rises or lies on.
@@ -152,6 +171,12 @@ impl Own {
         // SHARED-3: without a sentinel our own lone pushes must wake somebody.
         local.lone_notify.set(unwatched);
         worker.sleep.rise();
+        if local.stated_due.replace(false) {
+            machine.dues.take_back(self.index());
+        }
+        // The clock has gone on meanwhile.
+        local.next_look.set(local.tick.get());
+        local.next_turn.set(local.tick.get());
         if woken_to_search && local.searching.replace(true) {
             // It is one already: one claim is enough.
             let _ = machine.shared.idle.found();

@@ -17,7 +17,7 @@ use crate::fiber::header::{Header, State};
 use crate::fiber::reasons::Reasons;
 use crate::fiber::runner::Runner;
 use crate::machine::core::Machine;
-use crate::machine::shared::{ASK, CONTROL, STOP, Shared};
+use crate::machine::shared::{ASK, CONTROL, STOP, SWEEP, Shared};
 use crate::machine::wake::wake;
 use crate::machine::worker::Own;
 
@@ -65,6 +65,20 @@ impl Machine {
         self.notify_all();
     }
 
+    /// Cancels every fiber that was spawned before. Those that have started are cancelled by each worker when it
+    /// next comes to its scheduler; those that have not when they would start (`run_closure`). A worker that
+    /// starts an old fiber after its sweep has seen the new epoch; one that starts it before sweeps it.
+    pub(crate) fn cancel_all(&self) {
+        let mut shared = self.shared.lock();
+        // Relaxed: ordered by the lock, which every sweep takes.
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        shared.sweep += 1;
+        shared.sweeps_left = self.workers.len();
+        shared.control |= SWEEP;
+        drop(shared);
+        self.notify_all();
+    }
+
     /// Asks every worker what its fibers do; those that do not come back to their scheduler in time are
     /// named by number in the second list.
     pub(crate) fn reports(&self, patience: Duration) -> (Vec<FiberReport>, Vec<usize>) {
@@ -105,6 +119,9 @@ impl Own {
         if control & ASK != 0 {
             self.answer();
         }
+        if control & SWEEP != 0 {
+            self.sweep_once();
+        }
         if control & STOP == 0 {
             return false;
         }
@@ -124,6 +141,8 @@ impl Own {
     pub(crate) fn has_heeded(self, shared: &Shared) -> bool {
         let answered = shared.control & ASK == 0
             || self.local().answered.get() == self.machine().asked.load(Ordering::Relaxed);
+        let answered = answered
+            && (shared.control & SWEEP == 0 || self.local().swept_to.get() == shared.sweep);
         let stays =
             shared.control & STOP == 0 || self.local().swept.get() && !self.may_leave(shared);
         answered && stays
@@ -148,6 +167,23 @@ impl Own {
             && shared.starved.is_empty()
             && local.starved.with(|starved| starved.is_empty())
             && self.worker().slot.get().is_null()
+    }
+
+    /// This worker's part in `cancel_all`.
+    fn sweep_once(self) {
+        let machine = self.machine();
+        let sweep = machine.shared.lock().sweep;
+        if self.local().swept_to.replace(sweep) == sweep {
+            return;
+        }
+        self.sweep();
+        let mut shared = machine.shared.lock();
+        if shared.sweep == sweep {
+            shared.sweeps_left -= 1;
+            if shared.sweeps_left == 0 {
+                shared.control &= !SWEEP;
+            }
+        }
     }
 
     /// Step (3): cancels every started fiber at home.

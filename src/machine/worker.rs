@@ -17,10 +17,12 @@ use crossbeam_deque::{Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
+use crate::fiber::alarm::NEVER;
 use crate::fiber::current;
 use crate::fiber::header::{Header, Home};
 use crate::fiber::runner::Runner;
 use crate::fiber::slab;
+use crate::machine::alarm::Alarm;
 use crate::machine::core::Machine;
 use crate::machine::idle::SleepWord;
 use crate::machine::item::Item;
@@ -43,6 +45,7 @@ pub(crate) struct Worker {
     pub cache: Stealer<Item>,
     /// Ready started fibers of a floating machine.
     pub floats: Stealer<Item>,
+    pub alarm: Alarm,
     index: AtomicUsize,
     machine: AtomicPtr<Machine>,
     /// SHARED-2.
@@ -53,7 +56,7 @@ pub(crate) struct Worker {
     local: Local,
 }
 
-// SAFETY: `local` by WORKER-1, `slot` by SHARED-2; the rest is Sync.
+// SAFETY: `local` by WORKER-1, `slot` by SHARED-2, `alarm` by the contract of its `with`; the rest is Sync.
 unsafe impl Sync for Worker {}
 
 /// What happened to the fiber that a switch returned from.
@@ -108,8 +111,19 @@ pub(crate) struct Local {
     /// What a runner picked and could not start itself.
     pub picked: Cell<Option<Pick>>,
     pub tick: Cell<u32>,
+    /// The tick of the next pick that is not an ordinary one: a fair one, or one before which to look at the
+    /// clock.
+    pub next_turn: Cell<u32>,
     /// The tick of the next fair pick.
     pub next_fair: Cell<u32>,
+    /// The time of the first entry in the alarm's heap; `NEVER` if there is none. (Where the machine floats
+    /// others may have taken that entry out.)
+    pub alarm_ns: Cell<u64>,
+    /// The tick of the next look at the clock, while there are entries; and when the last look was.
+    pub next_look: Cell<u32>,
+    pub looked_ns: Cell<u64>,
+    /// The machine's `dues` know when this worker must be up again.
+    pub stated_due: Cell<bool>,
     /// Where the next fair pick begins to look, and which source it prefers.
     pub fair_class: Cell<u32>,
     pub fair_source: Cell<u32>,
@@ -129,6 +143,8 @@ pub(crate) struct Local {
     pub no_switch: Cell<u32>,
     /// Has cancelled its fibers for the stop.
     pub swept: Cell<bool>,
+    /// The last `cancel_all` in which it took part.
+    pub swept_to: Cell<u64>,
     /// The last report that this worker has answered.
     pub answered: Cell<u64>,
     /// Deterministic mode: a fiber asks the driver to pass this worker over for so many steps.
@@ -155,6 +171,7 @@ impl Worker {
             looks: CachePadded::new(AtomicU32::new(0)),
             cache: cache.stealer(),
             floats: floats.stealer(),
+            alarm: Alarm::new(),
             index: AtomicUsize::new(0),
             machine: AtomicPtr::new(ptr::null_mut()),
             slot: Cell::new(ptr::null()),
@@ -170,7 +187,12 @@ impl Worker {
                 idle_runner: Cell::new(ptr::null()),
                 picked: Cell::new(None),
                 tick: Cell::new(0),
+                next_turn: Cell::new(0),
                 next_fair: Cell::new(0),
+                alarm_ns: Cell::new(NEVER),
+                next_look: Cell::new(0),
+                looked_ns: Cell::new(0),
+                stated_due: Cell::new(false),
                 fair_class: Cell::new(0),
                 fair_source: Cell::new(0),
                 rng: Rng::new(1),
@@ -182,6 +204,7 @@ impl Worker {
                 lone_notify: Cell::new(false),
                 no_switch: Cell::new(0),
                 swept: Cell::new(false),
+                swept_to: Cell::new(0),
                 answered: Cell::new(0),
                 stalled: Cell::new(0),
             },
@@ -199,11 +222,16 @@ impl Worker {
         let local = &worker.local;
         local.rng.seed(seed);
         local.tick.set(0);
+        local.next_turn.set(0);
         local.next_fair.set(0);
+        local.alarm_ns.set(NEVER);
+        local.next_look.set(0);
+        local.looked_ns.set(0);
         // The first lone push of a young machine has no sentinel to rely on (SHARED-3).
         local.lone_notify.set(true);
         local.searching.set(false);
         local.swept.set(false);
+        local.swept_to.set(0);
         local.answered.set(0);
         // These too, or a seed would not repeat a run.
         local.fair_class.set(0);

@@ -11,3 +11,8 @@ pub(crate) fn now_ns() -> u64 {
     // Both parts are never negative for this clock, so the casts lose nothing.
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
+
+/// The same clock as std shows it.
+pub(crate) fn std_now() -> std::time::Instant {
+    std::time::Instant::now()
+}

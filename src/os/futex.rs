@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Timespec};
-use rustix::time::{ClockId, clock_gettime};
+
+use super::clock;
 
 /// How a [`wait`] ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +30,16 @@ pub(crate) enum Waited {
 /// The timeout counts from the call on the monotonic clock, is not prolonged by signals, and never
 /// ends early. `None`, and a timeout too long to be a point in time, mean: no timeout.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Waited {
+    wait_until(word, expected, timeout.and_then(deadline_after))
+}
+
+/// As [`wait`], until a moment of the monotonic clock in nanoseconds. `None`: for ever.
+pub(crate) fn wait_until(word: &AtomicU32, expected: u32, at_ns: Option<u64>) -> Waited {
     // The bitset form takes a point in time, so that a wait repeated after a signal keeps its end.
-    let deadline = timeout.and_then(deadline_after);
+    let deadline = at_ns.map(|at_ns| Timespec {
+        tv_sec: (at_ns / 1_000_000_000) as i64,
+        tv_nsec: (at_ns % 1_000_000_000) as i64,
+    });
     loop {
         let every_bit = NonZeroU32::MAX;
         match futex::wait_bitset(word, Flags::PRIVATE, expected, deadline.as_ref(), every_bit) {
@@ -65,12 +74,6 @@ pub(crate) fn wake_one(word: *const AtomicU32) -> bool {
 }
 
 /// The point in monotonic time `timeout` from now, or none when it lies beyond the clock's range.
-fn deadline_after(timeout: Duration) -> Option<Timespec> {
-    let now = clock_gettime(ClockId::Monotonic);
-    let start = Duration::new(now.tv_sec as u64, now.tv_nsec as u32);
-    let end = start.checked_add(timeout)?;
-    Some(Timespec {
-        tv_sec: i64::try_from(end.as_secs()).ok()?,
-        tv_nsec: end.subsec_nanos().into(),
-    })
+fn deadline_after(timeout: Duration) -> Option<u64> {
+    clock::now_ns().checked_add(u64::try_from(timeout.as_nanos()).ok()?)
 }

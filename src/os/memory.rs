@@ -176,12 +176,18 @@ pub(crate) mod fail {
         Protect = 2,
         /// `thread::spawn_named`.
         ThreadSpawn = 3,
+        /// `poll::Poll::new`.
+        Epoll = 4,
+        /// `poll::Timer::new`.
+        Timerfd = 5,
+        /// `poll::Bell::new`.
+        Eventfd = 6,
     }
 
     /// How many kinds are armed. Zero nearly always: the one load in `check`.
     static ARMED: AtomicU32 = AtomicU32::new(0);
     /// Calls of each kind until the one that fails (1 = the next one); 0 = not armed.
-    static COUNTDOWN: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+    static COUNTDOWN: [AtomicU64; 7] = [const { AtomicU64::new(0) }; 7];
     // Relaxed throughout: the counters guard no other memory, and each is changed by
     // read-modify-write, so that exactly one call meets the end of a countdown.
 

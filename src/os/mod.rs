@@ -10,6 +10,8 @@
 //! | `barrier` | an asymmetric memory barrier                                         |
 //! | `futex`   | block a thread on a word, wake threads blocked on one                |
 //! | `memory`  | reserve, release, guard and discard memory; fault injection (`fail`) |
+//! | `array`   | an array in pages of its own, grown by the kernel                   |
+//! | `poll`    | epoll, and the timer and the bell to put into it                     |
 //! | `thread`  | how many threads to run, where, and how to start one                 |
 //! | `cgroup`  | the CPU quota, read from files (pure but for reading them)           |
 //! | `clock`   | the monotonic clock                                                  |
@@ -17,11 +19,13 @@
 //! | `raw_err` | writing to standard error from a signal handler                      |
 #![allow(unsafe_code)]
 
+pub(crate) mod array;
 pub(crate) mod barrier;
 mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod futex;
 pub(crate) mod memory;
+pub(crate) mod poll;
 pub(crate) mod raw_err;
 pub(crate) mod signal;
 pub(crate) mod thread;

@@ -1,7 +1,8 @@
-//! Queues that know no fiber switch: the atomic LIFO and the per-priority FIFO lists.
+//! Queues that know no fiber switch: the atomic LIFO, the per-priority FIFO lists, the heap of deadlines.
 //!
-//! Pure, all of them: `inbox` is model-checked, `lists` is plain data under somebody else's lock or owned
+//! Pure, all of them: `inbox` is model-checked, `lists` and `heap` are plain data under somebody else's lock or owned
 //! by one worker.
 
+pub(crate) mod heap;
 pub(crate) mod inbox;
 pub(crate) mod lists;

@@ -138,6 +138,6 @@ impl RuntimeBuilder {
         let config = self.check()?;
         report_overflow::install()?;
         let machine: Arc<Machine> = Machine::assemble(config, Clock::Monotonic, true)?;
-        Ok(LocalRuntime::new(machine))
+        LocalRuntime::new(machine)
     }
 }

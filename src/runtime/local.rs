@@ -25,17 +25,19 @@ use crate::spawn::builder::Builder;
 /// is panicking, it leaves them behind instead: no fiber may run then.
 pub struct LocalRuntime {
     machine: Arc<Machine>,
+    poll: Option<thread::JoinHandle<()>>,
     _altstack: os::signal::AltStack,
     not_send: PhantomData<*const ()>,
 }
 
 impl LocalRuntime {
-    pub(crate) fn new(machine: Arc<Machine>) -> Self {
-        Self {
+    pub(crate) fn new(machine: Arc<Machine>) -> io::Result<Self> {
+        Ok(Self {
+            poll: Some(machine.start_polling()?),
             machine,
             _altstack: os::signal::ensure_altstack(),
             not_send: PhantomData,
-        }
+        })
     }
 
     /// Runs `f` as a fiber of this machine, and all its other fibers meanwhile, until `f` has ended; what
@@ -126,6 +128,10 @@ impl Drop for LocalRuntime {
             return;
         }
         self.work_until(|_| false);
+        self.machine.end_polling();
+        if let Some(poll) = self.poll.take() {
+            let _ = poll.join();
+        }
     }
 }
 

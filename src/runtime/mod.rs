@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::cancel::{CancelError, can_cancel};
 use crate::handle::JoinHandle;
 use crate::machine::core::Machine;
 use crate::machine::metrics::Metrics;
@@ -139,6 +140,18 @@ impl Runtime {
         }
     }
 
+    /// Cancels every fiber of this machine that was spawned before this call, as
+    /// [`Fiber::cancel`](crate::Fiber::cancel) does; the machine goes on. Never blocks: a worker that runs a
+    /// fiber which does not wait cancels its other fibers when it comes back from it.
+    ///
+    /// # Errors
+    /// As [`Fiber::cancel`](crate::Fiber::cancel).
+    pub fn cancel_all(&self) -> Result<(), CancelError> {
+        can_cancel()?;
+        self.machine.cancel_all();
+        Ok(())
+    }
+
     /// What the machine has done and holds. Cheap, never blocks for long.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
@@ -263,6 +276,18 @@ impl Handle {
                 error: refused.error,
                 closure: refused.closure,
             })
+    }
+
+    /// Cancels every fiber of this machine that was spawned before this call, as
+    /// [`Fiber::cancel`](crate::Fiber::cancel) does; the machine goes on. Never blocks: a worker that runs a
+    /// fiber which does not wait cancels its other fibers when it comes back from it.
+    ///
+    /// # Errors
+    /// As [`Fiber::cancel`](crate::Fiber::cancel).
+    pub fn cancel_all(&self) -> Result<(), CancelError> {
+        can_cancel()?;
+        self.machine.cancel_all();
+        Ok(())
     }
 
     /// What the machine has done and holds.

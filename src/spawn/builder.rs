@@ -83,6 +83,7 @@ impl Builder {
             class: class.index() as u8,
             local,
             job: false,
+            epoch: machine.epoch(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::fiber::calls::CallNode;
-use crate::fiber::cell::Outcome;
+use crate::fiber::cell::{Cancelled, Outcome};
 use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
 use crate::handle::Fiber;
@@ -52,7 +52,14 @@ impl<F: FnOnce() -> R, R> Call<F, R> {
         let this = unsafe { Arc::from_raw(node.cast_const().cast::<Self>()) };
         this.node.state.start();
         let closure = this.closure.take().expect("a call runs once");
-        let result = catch_unwind(AssertUnwindSafe(closure));
+        let result = catch_unwind(AssertUnwindSafe(closure)).map_err(|payload| {
+            // Cut short by a deadline of the target: that is none of the sender's, who sees a cancellation.
+            if cancel::is_ours(&*payload) {
+                Box::new(Cancelled) as _
+            } else {
+                payload
+            }
+        });
         // SAFETY: the sender reads it only after `finish`.
         unsafe { *this.result.get() = Some(result) };
         if this.node.state.finish() {

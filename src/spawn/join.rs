@@ -11,15 +11,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::fiber::calls::Completion;
 use crate::fiber::cell::{Cancelled, Outcome};
-use crate::fiber::header::Header;
+use parking_lot::Mutex;
+
+use crate::fiber::header::{FiberRef, Header};
 use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
+use crate::handle::Fiber;
 use crate::machine::item::Job;
 use crate::machine::park;
-use crate::machine::wake::{pay, settle};
+use crate::machine::wake::{pay, settle, wake};
 use crate::machine::worker::Own;
 use crate::spawn::scope::scope;
-use crate::wait::cancel;
+use crate::wait::cancel::{self, Unwind};
 
 #[repr(C)]
 struct FrameJob<B, R> {
@@ -28,6 +31,36 @@ struct FrameJob<B, R> {
     result: UnsafeCell<Option<Outcome<R>>>,
     owner: Owed,
     done: Completion,
+    thief: Mutex<Thief>,
+}
+
+/// Who runs a job that was stolen.
+enum Thief {
+    Nobody,
+    Runs(FiberRef),
+    /// The owner has been cancelled.
+    Unwanted,
+}
+
+impl Thief {
+    /// By the owner: the job is not wanted any more.
+    fn cancel(thief: &Mutex<Self>) {
+        if let Self::Runs(fiber) = std::mem::replace(&mut *thief.lock(), Self::Unwanted) {
+            // SAFETY: we have a reference.
+            unsafe { wake(fiber.as_ptr(), Reasons::CANCEL.0) };
+        }
+    }
+
+    /// By the thief: false if it need not begin.
+    fn begin(thief: &Mutex<Self>) -> bool {
+        let me = Fiber::running().0;
+        let mut thief = thief.lock();
+        let wanted = matches!(*thief, Self::Nobody);
+        if wanted {
+            *thief = Self::Runs(me);
+        }
+        wanted
+    }
 }
 
 impl<B: FnOnce() -> R, R> FrameJob<B, R> {
@@ -37,6 +70,7 @@ impl<B: FnOnce() -> R, R> FrameJob<B, R> {
         // SAFETY: the first field of a FrameJob in a frame that waits for us (JOIN-1).
         let this = unsafe { &*job.cast::<Self>() };
         let closure = this.closure.take().expect("a job runs once");
+        let refused = refused || !Thief::begin(&this.thief);
         let result = catch_unwind(AssertUnwindSafe(|| {
             if refused {
                 drop(closure);
@@ -57,8 +91,9 @@ impl<B: FnOnce() -> R, R> FrameJob<B, R> {
 /// Runs `a` and `b`, in parallel if another worker has nothing better to do, and returns both results.
 ///
 /// `a` runs at once in the calling fiber. So does `b` after it, unless another worker has taken it
-/// meanwhile; then this fiber waits for it (uncancellably: `b` may borrow from this frame; calls are run meanwhile). On a plain
-/// thread the two run as fibers of the default machine, and the thread waits.
+/// meanwhile; then this fiber waits for it, and runs calls meanwhile. *Cancellation* of the caller, and a deadline
+/// that encloses it, cancel `b` too; the caller unwinds when `b` has ended, as it may borrow from this frame. On
+/// a plain thread the two run as fibers of the default machine, and the thread waits.
 ///
 /// # Panics
 /// If `a` panics, with that panic, after `b` has ended or was dropped unrun; else if `b` panics.
@@ -96,6 +131,7 @@ where
         result: UnsafeCell::new(None),
         owner: Owed::new(),
         done: Completion::new(),
+        thief: Mutex::new(Thief::Nobody),
     };
     let job: *const Job = (&raw const frame).cast();
     me.push_job(job);
@@ -110,22 +146,48 @@ where
         let closure = frame.closure.take().expect("taken back, so not run");
         return (first, closure());
     }
-    wait_stolen(header, &frame.done, &frame.owner);
+    let cancelled = matches!(&first, Err(payload) if cancel::is_ours(&**payload));
+    let unwind = wait_stolen(header, &frame, cancelled);
     // SAFETY: done.
     let second = unsafe { (*frame.result.get()).take() }.expect("a finished job has a result");
     match (first, second) {
         (Ok(first), Ok(second)) => (first, second),
+        (Ok(_), Err(payload)) if payload.is::<Cancelled>() => match unwind {
+            // `b` was cancelled because we are.
+            Some(unwind) => unwind.unwind(),
+            None => resume_unwind(payload),
+        },
         (Err(payload), _) | (_, Err(payload)) => resume_unwind(payload),
     }
 }
 
+/// Waits for the thief (JOIN-1). Cancelled meanwhile, or from the start, it cancels the thief and goes on
+/// waiting; then it says why the caller is to unwind.
 #[cold]
-fn wait_stolen(me: *const Header, done: &Completion, owner: &Owed) {
+fn wait_stolen<B, R>(
+    me: *const Header,
+    frame: &FrameJob<B, R>,
+    mut cancelled: bool,
+) -> Option<Unwind> {
+    let FrameJob {
+        done, owner, thief, ..
+    } = frame;
+    let mut unwind = None;
+    if cancelled {
+        Thief::cancel(thief);
+    }
     owner.set(me);
     if !done.is_done() && done.wait() {
         while !done.is_done() {
-            cancel::sleep_uncancelled(Reasons::QUEUE.0);
+            if cancelled {
+                cancel::sleep_uncancelled(Reasons::QUEUE.0);
+            } else if let Err(why) = cancel::sleep_serving(Reasons::QUEUE.0) {
+                cancelled = true;
+                unwind = Some(why);
+                Thief::cancel(thief);
+            }
         }
         settle(owner);
     }
+    unwind
 }

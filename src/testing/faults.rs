@@ -17,6 +17,12 @@ pub enum FailCall {
     Protect,
     /// Starting a worker thread.
     ThreadSpawn,
+    /// Making the reactor's epoll instance.
+    Epoll,
+    /// Making the reactor's timer.
+    Timerfd,
+    /// Making the reactor's bell.
+    Eventfd,
 }
 
 impl FailCall {
@@ -26,6 +32,9 @@ impl FailCall {
             Self::GuardMarker => fail::Call::GuardMarker,
             Self::Protect => fail::Call::Protect,
             Self::ThreadSpawn => fail::Call::ThreadSpawn,
+            Self::Epoll => fail::Call::Epoll,
+            Self::Timerfd => fail::Call::Timerfd,
+            Self::Eventfd => fail::Call::Eventfd,
         }
     }
 }

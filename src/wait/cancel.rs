@@ -1,109 +1,280 @@
-//! Cancellation: how a wait of a cancelled fiber ends, and calls are served during one.
+//! How a wait ends before its time: by cancellation, or because a deadline that encloses it has passed; and how
+//! calls are served during a wait.
 //!
 //! `CANCEL` is sticky: once sent, every cancellable wait of the fiber unwinds it, from its next one on,
-//! until it has ended; code that catches the unwind and waits again is unwound again. Nothing is unwound
-//! while the thread is panicking already, nor in programs built with `panic = "abort"`.
+//! until it has ended; code that catches the unwind and waits again is unwound again. The same goes for a
+//! deadline, until the unwind has reached the frame that set it (`deadline.rs`). Nothing is unwound while the
+//! thread is panicking already, nor in programs built with `panic = "abort"`.
+//!
+//! The table of causes, for a wait that accepts `mask` and, if it is a timed one, ends at its own time:
+//!
+//! | at the same moment | reported | the other |
+//! |---|---|---|
+//! | a reason in the mask, and anything else | the reason | cancellation and deadlines wait for the next wait |
+//! | cancellation, and a time | the cancellation | |
+//! | its own time, and an enclosing deadline | its own | the deadline waits for the next wait |
+//! | two deadlines | the inner one | the outer one waits for the next wait |
 
+use std::any::Any;
+
+use crate::fiber::alarm::{Frame, NEVER};
 use crate::fiber::cell::Cancelled;
 use crate::fiber::current;
-use crate::fiber::header::Header;
+use crate::fiber::header::{FiberRef, Header};
 use crate::fiber::reasons::Reasons;
+use crate::machine::alarm::arm;
+use crate::machine::clock::current_ns;
 use crate::machine::park;
+use crate::machine::worker::Own;
+use crate::wait::deadline::{self, Expired};
 
-/// The wait ended because the fiber is cancelled. Clean up, then `unwind`.
+const CANCEL: u16 = Reasons::CANCEL.0;
+const TIMEOUT: u16 = Reasons::TIMEOUT.0;
+const CALL: u16 = Reasons::CALL.0;
+
+/// Why a wait must be given up. Clean up, then `unwind`.
 #[must_use]
-#[derive(Debug)]
-pub(crate) struct Unwind(());
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unwind {
+    /// The fiber is cancelled.
+    Cancelled,
+    /// The deadline of that frame, which encloses the wait, has passed.
+    Expired(*const Frame),
+}
 
 impl Unwind {
-    /// Leaves the fiber: destructors run, no panic message, no panic hook.
+    /// Leaves the fiber, or the frame's call: destructors run, no panic message, no panic hook.
     pub(crate) fn unwind(self) -> ! {
-        std::panic::resume_unwind(Box::new(Cancelled))
-    }
-}
-
-/// True if a wait that is about to begin may be cancelled.
-#[inline(always)]
-fn may_unwind() -> bool {
-    cfg!(panic = "unwind")
-        && !std::thread::panicking()
-        // SAFETY: the running fiber is alive.
-        && park::running().is_some_and(|(_, header)| unsafe { &*header }.shield.get() == 0)
-}
-
-/// Runs `f` with cancellation masked: `CANCEL` stays pending.
-pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
-    struct Lower(*const Header);
-    impl Drop for Lower {
-        fn drop(&mut self) {
-            // SAFETY: the fiber that runs this; it was running when the shield was raised.
-            let shield = unsafe { &(*self.0).shield };
-            shield.set(shield.get() - 1);
+        match self {
+            Self::Cancelled => std::panic::resume_unwind(Box::new(Cancelled)),
+            Self::Expired(frame) => std::panic::resume_unwind(Box::new(Expired::to(frame))),
         }
     }
-    let Some((_, header)) = park::running() else {
-        return f();
+}
+
+/// True if that is the payload of an unwind by this file: no panic.
+pub(crate) fn is_ours(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<Cancelled>() || payload.is::<Expired>()
+}
+
+/// The running fiber, or what stands for this thread.
+pub(crate) enum Me {
+    Fiber(Own, *const Header),
+    Thread(FiberRef),
+}
+
+impl Me {
+    #[inline(always)]
+    pub(crate) fn get() -> Self {
+        match park::running() {
+            Some((me, header)) => Self::Fiber(me, header),
+            None => Self::Thread(current::thread_fiber()),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn header(&self) -> &Header {
+        match self {
+            // SAFETY: the running fiber is alive.
+            Self::Fiber(_, header) => unsafe { &**header },
+            Self::Thread(thread) => thread,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn worker(&self) -> Option<Own> {
+        match self {
+            Self::Fiber(me, _) => Some(*me),
+            Self::Thread(_) => None,
+        }
+    }
+
+    /// Wakes us at that moment, or, if it is earlier, at the deadline that encloses us.
+    #[inline(always)]
+    pub(crate) fn arm(&self, at_ns: u64) {
+        let header = self.header();
+        arm(
+            self.worker(),
+            header,
+            at_ns.min(header.alarm.enclosing_ns()),
+        );
+    }
+}
+
+/// Which of `CANCEL` and `TIMEOUT` may unwind the caller now.
+#[inline(always)]
+fn ends() -> u16 {
+    if !cfg!(panic = "unwind") || std::thread::panicking() {
+        return 0;
+    }
+    let of = |fiber: &Header, cancel: bool| {
+        let framed = !fiber.alarm.frame.get().is_null();
+        (if cancel { CANCEL } else { 0 }) | (if framed { TIMEOUT } else { 0 })
     };
-    // SAFETY: the running fiber is alive.
-    let shield = unsafe { &(*header).shield };
-    shield.set(shield.get() + 1);
-    let _lower = Lower(header);
+    match park::running() {
+        // SAFETY: the running fiber is alive.
+        Some((_, header)) => of(unsafe { &*header }, unsafe { &*header }.shield.get() == 0),
+        // A plain thread is nobody's to cancel.
+        None => of(&current::thread_fiber(), false),
+    }
+}
+
+/// What a reason outside a wait's own mask means: an unwind, or nothing (a `TIMEOUT` that came too early; it is
+/// taken back).
+#[cold]
+#[inline(never)]
+fn judge(came: u16) -> Option<Unwind> {
+    if came & CANCEL != 0 {
+        return Some(Unwind::Cancelled);
+    }
+    let me = Me::get();
+    let expired = deadline::expired(me.header(), current_ns());
+    match expired {
+        Some(frame) => Some(Unwind::Expired(frame)),
+        None => {
+            me.arm(NEVER);
+            None
+        }
+    }
+}
+
+/// Runs `f` with cancellation, and the deadlines that enclose the call, masked: they stay pending.
+pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
+    struct Lower(*const Frame);
+    impl Drop for Lower {
+        fn drop(&mut self) {
+            let me = Me::get();
+            let header = me.header();
+            header.shield.set(header.shield.get() - 1);
+            header.alarm.frame.set(self.0);
+            if !self.0.is_null() {
+                me.arm(NEVER);
+            }
+        }
+    }
+    let me = Me::get();
+    let header = me.header();
+    header.shield.set(header.shield.get() + 1);
+    let frame = header.alarm.frame.replace(std::ptr::null());
+    if !frame.is_null() {
+        me.arm(NEVER);
+    }
+    let _lower = Lower(frame);
     f()
 }
 
-/// Waits like [`park::sleep`]; `Err` if the fiber is cancelled.
+/// Waits like [`park::sleep`]; `Err` if the fiber is cancelled, or an enclosing deadline has passed.
 #[inline(always)]
 pub(crate) fn sleep(mask: u16) -> Result<u16, Unwind> {
-    let cancel = if may_unwind() { Reasons::CANCEL.0 } else { 0 };
-    let reasons = park::sleep(mask | cancel);
-    if reasons & cancel != 0 && reasons & mask == 0 {
-        Err(Unwind(()))
-    } else {
-        Ok(reasons & mask)
+    loop {
+        let ends = ends();
+        let reasons = park::sleep(mask | ends);
+        if reasons & mask != 0 {
+            return Ok(reasons & mask);
+        }
+        if let Some(unwind) = judge(reasons & ends) {
+            return Err(unwind);
+        }
     }
+}
+
+/// As [`sleep`], until `at_ns` at the longest: then `Ok(0)`.
+#[inline(always)]
+pub(crate) fn sleep_until(mask: u16, at_ns: u64) -> Result<u16, Unwind> {
+    let slept = loop {
+        let ends = ends();
+        let me = Me::get();
+        let header = me.header();
+        // While nothing may unwind us, the deadlines around us do not count.
+        let enclosing_ns = if ends & TIMEOUT != 0 {
+            header.alarm.enclosing_ns()
+        } else {
+            NEVER
+        };
+        arm(me.worker(), header, at_ns.min(enclosing_ns));
+        let reasons = park::sleep(mask | TIMEOUT | (ends & CANCEL));
+        if reasons & mask != 0 {
+            break Ok(reasons & mask);
+        }
+        if reasons & ends & CANCEL != 0 {
+            break Err(Unwind::Cancelled);
+        }
+        // TIMEOUT, but whose?
+        let me = Me::get();
+        let now_ns = current_ns();
+        if at_ns <= now_ns {
+            break Ok(0);
+        }
+        if ends & TIMEOUT != 0
+            && let Some(frame) = deadline::expired(me.header(), now_ns)
+        {
+            break Err(Unwind::Expired(frame));
+        }
+    };
+    // From here on only the enclosing deadlines count again.
+    Me::get().arm(NEVER);
+    slept
 }
 
 /// As [`sleep`], and runs the calls that come meanwhile. Returns after them too, perhaps without a reason: a
 /// wait inside a call may have taken what this one was woken by, so the caller looks at its event again.
 #[inline(always)]
 pub(crate) fn sleep_serving(mask: u16) -> Result<u16, Unwind> {
-    let reasons = sleep(mask | Reasons::CALL.0)?;
-    if reasons & Reasons::CALL.0 != 0 {
+    let reasons = sleep(mask | CALL)?;
+    if reasons & CALL != 0 {
         run_calls();
     }
     Ok(reasons & mask)
 }
 
+/// As [`sleep_serving`], until `at_ns` at the longest. `Ok(None)`: that time has come.
+#[inline(always)]
+pub(crate) fn sleep_serving_until(mask: u16, at_ns: u64) -> Result<Option<u16>, Unwind> {
+    let reasons = sleep_until(mask | CALL, at_ns)?;
+    if reasons & CALL != 0 {
+        run_calls();
+    }
+    Ok((reasons != 0).then_some(reasons & mask))
+}
+
 /// Waits whatever happens, and runs the calls that come meanwhile; the caller looks at its event again.
 pub(crate) fn sleep_uncancelled(mask: u16) {
-    if park::sleep(mask | Reasons::CALL.0) & Reasons::CALL.0 != 0 {
+    if park::sleep(mask | CALL) & CALL != 0 {
         run_calls();
     }
 }
 
-/// Unwinds if the fiber is cancelled: for what does not wait but is a point where a fiber can be ended.
+/// Unwinds if the fiber is cancelled or a deadline has passed: for what does not wait but is a point where a
+/// fiber can be ended.
 #[inline(always)]
 pub(crate) fn checkpoint() {
-    if park::pending() & Reasons::CANCEL.0 != 0 && may_unwind() {
-        Unwind(()).unwind();
+    if park::pending() & (CANCEL | TIMEOUT) != 0 {
+        checkpoint_slow();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn checkpoint_slow() {
+    let came = park::pending() & ends();
+    if came != 0
+        && let Some(unwind) = judge(came)
+    {
+        unwind.unwind();
     }
 }
 
 /// Runs the calls queued for the running fiber or thread. How many.
 pub(crate) fn run_calls() -> usize {
-    let run = |fiber: &Header| {
-        let Some(cold) = fiber.cold() else { return 0 };
-        let mut calls = 0;
-        for call in cold.calls.take(false) {
-            // SAFETY: taken out of the queue, so ours to run, once; `run` never unwinds.
-            unsafe { ((*call).run)(call) };
-            calls += 1;
-        }
-        calls
+    let me = Me::get();
+    let Some(cold) = me.header().cold() else {
+        return 0;
     };
-    match park::running() {
-        // SAFETY: the running fiber is alive.
-        Some((_, header)) => run(unsafe { &*header }),
-        None => run(&current::thread_fiber()),
+    let mut calls = 0;
+    for call in cold.calls.take(false) {
+        // SAFETY: taken out of the queue, so ours to run, once; `run` never unwinds.
+        unsafe { ((*call).run)(call) };
+        calls += 1;
     }
+    calls
 }

@@ -18,13 +18,17 @@
 //! sleeper's condition, so a wake-up for nothing costs the sleeper no switch.
 
 pub(crate) mod cancel;
+pub(crate) mod deadline;
 mod queue;
 
 pub use crate::fiber::reasons::Reasons;
 pub use queue::WaitQueue;
 
+use crate::fiber::alarm::NEVER;
 use crate::handle::Fiber;
+use crate::instant::Instant;
 use crate::machine::park;
+use crate::wait::cancel::Unwind;
 
 /// Waits until one of the reasons in `mask` has come; consumes and returns those that have.
 ///
@@ -35,6 +39,10 @@ use crate::machine::park;
 /// [`Reasons::CALL`] it is for you to run [`process_calls`](crate::process_calls); otherwise queued calls
 /// wait.
 ///
+/// *Deadlines*: a [`timeout`](crate::timeout) that encloses this call unwinds it as well, unless `mask` contains
+/// [`Reasons::TIMEOUT`]: then it returns with that reason, and so does every such call until the deadline's own
+/// call has ended.
+///
 /// # Panics
 /// If `mask` is empty: nobody could ever end that sleep.
 pub fn sleep(mask: Reasons) -> Reasons {
@@ -42,12 +50,27 @@ pub fn sleep(mask: Reasons) -> Reasons {
         !mask.is_empty(),
         "wait::sleep with an empty mask would never return"
     );
-    if mask.contains(Reasons::CANCEL) {
-        return Reasons(park::sleep(mask.0));
-    }
-    match cancel::sleep(mask.0) {
+    sleep_within(mask, NEVER)
+}
+
+/// As [`sleep`], until that moment at the longest: then the result contains [`Reasons::TIMEOUT`], and nothing
+/// else unless it came at the same moment. The mask may be empty.
+pub fn sleep_until(mask: Reasons, deadline: impl Into<Instant>) -> Reasons {
+    sleep_within(mask, deadline.into().0)
+}
+
+fn sleep_within(mask: Reasons, at_ns: u64) -> Reasons {
+    let own = mask.0 & !Reasons::TIMEOUT.0;
+    let slept = if at_ns == NEVER {
+        cancel::sleep(own)
+    } else {
+        cancel::sleep_until(own, at_ns)
+    };
+    match slept {
+        Ok(0) => Reasons::TIMEOUT,
         Ok(reasons) => Reasons(reasons),
-        Err(cancelled) => cancelled.unwind(),
+        Err(Unwind::Expired(_)) if mask.contains(Reasons::TIMEOUT) => Reasons::TIMEOUT,
+        Err(unwind) => unwind.unwind(),
     }
 }
 

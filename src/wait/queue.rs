@@ -12,15 +12,18 @@
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::fiber::current;
+use crate::fiber::alarm::NEVER;
+use crate::fiber::header::Header;
 use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
-use crate::machine::park;
+use crate::machine::clock::current_ns;
 use crate::machine::wake::{pay, settle};
-use crate::wait::cancel;
+use crate::wait::cancel::{self, Me};
+use crate::wait::deadline::after;
 
 struct Waiter<'a> {
     owed: Owed,
@@ -100,14 +103,18 @@ impl WaitQueue {
     /// *Blocks* the fiber, or the plain thread. *Cancellation* unwinds; a wake that this waiter got at the
     /// same moment goes to the next one.
     pub fn wait_until(&self, condition: impl Fn() -> bool + Sync) {
-        let thread;
-        let fiber = match park::running() {
-            Some((_, header)) => header,
-            None => {
-                thread = current::thread_fiber();
-                thread.as_ptr()
-            }
-        };
+        self.wait(NEVER, condition);
+    }
+
+    /// As [`wait_until`](Self::wait_until), for at most that long. False: the time is up, and the condition
+    /// was false when it was asked for the last time.
+    pub fn wait_timeout(&self, timeout: Duration, condition: impl Fn() -> bool + Sync) -> bool {
+        self.wait(after(current_ns(), timeout), condition)
+    }
+
+    fn wait(&self, at_ns: u64, condition: impl Fn() -> bool + Sync) -> bool {
+        let me = Me::get();
+        let fiber: *const Header = me.header();
         loop {
             let waiter = Waiter {
                 owed: Owed::new(),
@@ -122,14 +129,23 @@ impl WaitQueue {
             {
                 let mut list = self.list.lock();
                 if condition() {
-                    return;
+                    return true;
                 }
                 list.push_back(record);
             }
             let unwind = loop {
-                let slept = cancel::sleep(Reasons::QUEUE.0);
+                let slept = if at_ns == NEVER {
+                    cancel::sleep(Reasons::QUEUE.0)
+                } else {
+                    cancel::sleep_until(Reasons::QUEUE.0, at_ns)
+                };
                 let mut list = self.list.lock();
                 match (slept, waiter.queued.get()) {
+                    (Ok(0), true) => {
+                        list.remove(record);
+                        // Asked for the last time, and where a waker would ask it.
+                        return condition();
+                    }
                     // Not for us: an old bit.
                     (Ok(_), true) => {}
                     (Ok(_), false) => break None,
@@ -151,7 +167,7 @@ impl WaitQueue {
             let satisfied = condition();
             std::mem::forget(pass_on);
             if satisfied {
-                return;
+                return true;
             }
         }
     }

@@ -3,7 +3,7 @@
 //	peers-go WORKLOAD --workers W --size N [--tasks T] [--reps R]
 //
 // Names and meanings are those of src/workloads.rs. Where Go has two natural ways (channels and a
-// WaitGroup), both run and the better one is reported.
+// WaitGroup), both run and the better one is reported. The time suite is in time.go.
 package main
 
 import (
@@ -19,9 +19,9 @@ import (
 )
 
 type sample struct {
-	Ns    int64            `json:"ns"`
-	Ops   int64            `json:"ops"`
-	Extra map[string]int64 `json:"extra"`
+	Ns    int64              `json:"ns"`
+	Ops   int64              `json:"ops"`
+	Extra map[string]float64 `json:"extra"`
 }
 
 // timed runs work(warm), then times work(size).
@@ -29,7 +29,7 @@ func timed(size, warm int64, work func(int64)) sample {
 	work(warm)
 	start := time.Now()
 	work(size)
-	return sample{time.Since(start).Nanoseconds(), size, map[string]int64{}}
+	return sample{time.Since(start).Nanoseconds(), size, map[string]float64{}}
 }
 
 // repeated runs work once, then times reps repetitions.
@@ -41,14 +41,14 @@ func repeated(reps int64, work func()) sample {
 	})
 }
 
-// better keeps the faster of two ways and both figures.
-func better(channel, group sample) sample {
-	best := channel
-	if group.Ns < channel.Ns {
-		best = group
+// better keeps the cheaper of two ways, and each one's figure per operation by its name.
+func better(nameA string, a sample, nameB string, b sample) sample {
+	best := a
+	if b.Ns < a.Ns {
+		best = b
 	}
-	best.Extra["channel_ns"] = channel.Ns
-	best.Extra["waitgroup_ns"] = group.Ns
+	best.Extra[nameA+"_ns"] = float64(a.Ns) / float64(a.Ops)
+	best.Extra[nameB+"_ns"] = float64(b.Ns) / float64(b.Ops)
 	return best
 }
 
@@ -148,7 +148,7 @@ func skynet(leaves, reps int64) sample {
 		done.Wait()
 		check(sum)
 	})
-	return better(channel, group)
+	return better("channel", channel, "waitgroup", group)
 }
 
 func fibChannel(n int64) int64 {
@@ -182,7 +182,7 @@ var sink int64
 func fib(n, reps int64) sample {
 	channel := repeated(reps, func() { sink += fibChannel(n) })
 	group := repeated(reps, func() { sink += fibGroup(n) })
-	return better(channel, group)
+	return better("channel", channel, "waitgroup", group)
 }
 
 func pingPong(rounds int64) {
@@ -232,9 +232,9 @@ func parkedMemory(tasks int64) sample {
 	ns := time.Since(start).Nanoseconds()
 	time.Sleep(100 * time.Millisecond)
 	bytes, mappings := footprint()
-	return sample{ns, tasks, map[string]int64{
-		"bytes":    max(bytes-baseBytes, 0),
-		"mappings": max(mappings-baseMappings, 0),
+	return sample{ns, tasks, map[string]float64{
+		"bytes":    float64(max(bytes-baseBytes, 0)),
+		"mappings": float64(max(mappings-baseMappings, 0)),
 	}}
 }
 
@@ -246,7 +246,7 @@ func main() {
 	options := flag.NewFlagSet("peers-go", flag.ExitOnError)
 	workers := options.Int("workers", 1, "GOMAXPROCS")
 	size := options.Int64("size", 1, "operations, leaves, tasks or n")
-	tasks := options.Int64("tasks", 200, "goroutines that yield")
+	tasks := options.Int64("tasks", 200, "goroutines that share the operations")
 	reps := options.Int64("reps", 1, "repetitions")
 	options.Parse(os.Args[2:])
 	runtime.GOMAXPROCS(*workers)
@@ -257,7 +257,8 @@ func main() {
 		result = timed(*size, *size/10, func(size int64) { yields(*tasks, size / *tasks) })
 	case "spawn_join":
 		channel := timed(*size, *size/10, spawnJoinChannel)
-		result = better(channel, timed(*size, *size/10, spawnJoinGroup))
+		group := timed(*size, *size/10, spawnJoinGroup)
+		result = better("channel", channel, "waitgroup", group)
 	case "spawn_many":
 		result = repeated(*reps, func() { spawnMany(*size) })
 		result.Ops *= *size
@@ -270,8 +271,11 @@ func main() {
 	case "parked_memory":
 		result = parkedMemory(*size)
 	default:
-		fmt.Fprintln(os.Stderr, "go has no", os.Args[1])
-		os.Exit(1)
+		var found bool
+		if result, found = timeSuite(os.Args[1], *size, *tasks); !found {
+			fmt.Fprintln(os.Stderr, "go has no", os.Args[1])
+			os.Exit(1)
+		}
 	}
 	json.NewEncoder(os.Stdout).Encode(result)
 }

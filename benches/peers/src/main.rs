@@ -1,14 +1,16 @@
 //! Side-by-side benchmarks of fibers and its peers. See README.md beside this crate.
 //!
-//! This file is the command line only. `cpu` runs a suite; the hidden `one` is what the runner
-//! starts in a child process: one workload on one runtime, one line of JSON on stdout.
+//! This file is the command line only. `cpu` and `time` run a suite; the hidden `one` is what the
+//! runner starts in a child process: one workload on one runtime, one line of JSON on stdout.
 
 mod child;
+mod durations;
 mod machine;
 mod peers;
 mod runner;
 mod sample;
 mod table;
+mod usage;
 mod workloads;
 
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ struct Cli {
 enum Command {
     /// Scheduling, spawning, waking, memory: work that touches no IO.
     Cpu(SuiteArgs),
+    /// Timers: sleeps, timeouts, deadlines, intervals, and how late they are.
+    Time(SuiteArgs),
     /// Runs one workload on one runtime and prints its sample.
     #[command(hide = true)]
     One(OneArgs),
@@ -81,6 +85,7 @@ fn workers(text: &str) -> Result<usize, String> {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Cpu(args) => suite(Suite::Cpu, &args),
+        Command::Time(args) => suite(Suite::Time, &args),
         Command::One(args) => one(&args),
     }
 }

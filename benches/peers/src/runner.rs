@@ -56,8 +56,11 @@ pub(crate) struct Cell {
     pub(crate) median: Option<f64>,
     pub(crate) min: Option<f64>,
     pub(crate) max: Option<f64>,
-    /// Further figures of the last round.
-    pub(crate) extra: BTreeMap<String, u64>,
+    /// Further figures by name: the medians of the rounds.
+    pub(crate) extra: BTreeMap<String, f64>,
+    /// The same, one for each round.
+    #[serde(skip)]
+    extras: BTreeMap<String, Vec<f64>>,
     pub(crate) error: Option<String>,
 }
 
@@ -165,18 +168,24 @@ impl Cell {
             min: None,
             max: None,
             extra: BTreeMap::new(),
+            extras: BTreeMap::new(),
             error: None,
         }
     }
 
     fn add(&mut self, unit: Unit, sample: Sample) {
+        let ns = sample.ns as f64;
         let total = match unit {
-            Unit::NsPerOp => sample.ns as f64,
-            Unit::Ms => sample.ns as f64 / 1e6,
-            Unit::Bytes => sample.extra.get("bytes").copied().unwrap_or(0) as f64,
+            Unit::NsPerOp | Unit::CpuNsPerOp => ns,
+            Unit::Us => ns / 1e3,
+            Unit::Ms => ns / 1e6,
+            Unit::CpuSeconds => ns / 1e9,
+            Unit::Bytes => sample.extra.get("bytes").copied().unwrap_or(0.0),
         };
         self.samples.push(total / sample.ops.max(1) as f64);
-        self.extra = sample.extra;
+        for (name, figure) in sample.extra {
+            self.extras.entry(name).or_default().push(figure);
+        }
     }
 
     /// A cell that failed in any round gets no figures: half a result would look like one.
@@ -184,13 +193,22 @@ impl Cell {
         if self.error.is_some() || self.samples.is_empty() {
             return;
         }
-        let mut sorted = self.samples.clone();
-        sorted.sort_by(f64::total_cmp);
-        let (below, above) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
-        self.median = Some((below + above) / 2.0);
-        self.min = sorted.first().copied();
-        self.max = sorted.last().copied();
+        self.median = Some(median(&self.samples));
+        self.min = self.samples.iter().copied().min_by(f64::total_cmp);
+        self.max = self.samples.iter().copied().max_by(f64::total_cmp);
+        let extras = self.extras.iter();
+        self.extra = extras
+            .map(|(name, figures)| (name.clone(), median(figures)))
+            .collect();
     }
+}
+
+/// The middle one, or the mean of the two in the middle.
+fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (below, above) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+    (below + above) / 2.0
 }
 
 /// Holds our cell against the others and the bar.
@@ -206,7 +224,11 @@ fn judge(row: &Row, cells: Vec<Cell>) -> RowReport {
         .filter(against)
         .filter_map(|cell| Some((cell.median?, cell.peer)))
         .min_by(|(a, _), (b, _)| a.total_cmp(b));
-    let ratio = ours_median.zip(best).map(|(ours, (best, _))| ours / best);
+    // Nothing is a share of nothing, or of less than nothing, as a difference of times may be.
+    let ratio = ours_median
+        .zip(best)
+        .filter(|(_, (best, _))| *best > 0.0)
+        .map(|(ours, (best, _))| ours / best);
     let (bar, bar_absolute) = match row.bar {
         Bar::BestPeer(limit) | Bar::BestOf(limit, _) => (Some(limit), None),
         Bar::Absolute(limit) => (None, Some(limit)),
@@ -254,7 +276,7 @@ mod tests {
         }
     }
 
-    fn cell(row: &Row, peer: Peer, samples: &[u64]) -> Cell {
+    fn cell(row: &Row, peer: Peer, samples: &[i64]) -> Cell {
         let mut cell = Cell::new(row, peer, true);
         for &ns in samples {
             cell.add(
@@ -262,7 +284,7 @@ mod tests {
                 Sample {
                     ns,
                     ops: 1,
-                    extra: BTreeMap::new(),
+                    extra: [("twice".to_string(), 2.0 * ns as f64)].into(),
                 },
             );
         }
@@ -280,6 +302,7 @@ mod tests {
         );
         let even = cell(&row, Peer::Ours, &[9, 1, 4, 6]);
         assert_eq!(even.median, Some(5.0));
+        assert_eq!(even.extra["twice"], 10.0);
     }
 
     #[test]
@@ -310,5 +333,16 @@ mod tests {
         assert_eq!((report.ratio, report.hit), (None, Some(false)));
         let report = judge(&row, vec![cell(&row, Peer::Ours, &[10]), fail(Peer::May)]);
         assert_eq!((report.ratio, report.hit), (None, None));
+    }
+
+    #[test]
+    fn there_is_no_ratio_to_a_peer_that_costs_nothing() {
+        let row = row(Bar::None);
+        let against = |ns| {
+            let cells = vec![cell(&row, Peer::Ours, &[10]), cell(&row, Peer::May, &[ns])];
+            judge(&row, cells).ratio
+        };
+        assert_eq!((against(-3), against(0)), (None, None));
+        assert_eq!(against(5), Some(2.0));
     }
 }

@@ -133,14 +133,42 @@ fn verdict(row: &RowReport) -> &'static str {
 
 /// Three significant digits, or all of a large number's.
 fn number(value: f64) -> String {
-    match value {
-        _ if value >= 100.0 => format!("{value:.0}"),
-        _ if value >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
     }
 }
 
-/// What does not fit in a cell: smaller sizes, mappings, errors.
+/// Further figures that are worth a line below the table: name, label, divisor, unit.
+const ASIDES: &[(&str, &str, f64, &str)] = &[
+    ("plain_ns", "a yield", 1.0, " ns"),
+    ("armed_ns", "with its timeout", 1.0, " ns"),
+    ("user_ns", "user", 1e9, " s"),
+    ("system_ns", "system", 1e9, " s"),
+    ("first_user_ns", "the first time: user", 1e9, " s"),
+    ("first_system_ns", "system", 1e9, " s"),
+    ("p50_ns", "p50", 1e3, " us"),
+    ("p99_ns", "p99", 1e3, " us"),
+    ("p999_ns", "p99.9", 1e3, " us"),
+    ("context_ns", "by context", 1.0, " ns"),
+    ("timer_ns", "by timer", 1.0, " ns"),
+];
+
+/// The further figures of a cell as one line, if it has any.
+fn asides(cell: &Cell) -> Option<String> {
+    let said: Vec<_> = ASIDES
+        .iter()
+        .filter_map(|&(name, label, divisor, unit)| {
+            let figure = number(cell.extra.get(name)? / divisor);
+            Some(format!("{label} {figure}{unit}"))
+        })
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// What does not fit in a cell: smaller sizes, mappings, further figures, errors.
 fn footnotes(report: &Report, out: &mut String) {
     for row in &report.rows {
         for cell in &row.cells {
@@ -155,8 +183,11 @@ fn footnotes(report: &Report, out: &mut String) {
                     short(cell.size)
                 ));
             }
-            if let (Some(mappings), None) = (cell.extra.get("mappings"), &cell.error) {
+            if let Some(mappings) = cell.extra.get("mappings") {
                 say(format!("{mappings} mappings more"));
+            }
+            if let Some(further) = asides(cell) {
+                say(further);
             }
             if let Some(error) = &cell.error {
                 say(format!("failed: {error}"));

@@ -9,9 +9,11 @@ use crate::peers::Peer::{self, Go, May, Ours, Rayon, Threads, Tokio};
 pub(crate) enum Suite {
     /// Scheduling without IO or timers.
     Cpu,
+    /// Timers.
+    Time,
 }
 
-/// What is measured. The names are those of the command line and of `go/main.go`.
+/// What is measured. The names are those of the command line and of `go/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Workload {
     /// 200 tasks yield on one worker.
@@ -53,6 +55,27 @@ pub(crate) enum Workload {
     /// Resident bytes of a parked task.
     #[value(name = "parked_memory")]
     ParkedMemory,
+    /// One task yields under a timeout: what the timeout adds to a yield.
+    #[value(name = "timeout")]
+    Timeout,
+    /// Many tasks sleep once each; CPU time, spawning included.
+    #[value(name = "sleepers")]
+    Sleepers,
+    /// The same for a second time in the same process; CPU time of the second.
+    #[value(name = "sleepers-again")]
+    SleepersAgain,
+    /// Few tasks tick at an interval; CPU time.
+    #[value(name = "intervals")]
+    Intervals,
+    /// Few tasks yield under one deadline after the other; CPU time.
+    #[value(name = "deadlines")]
+    Deadlines,
+    /// 100 tasks sleep for random times: how late they wake.
+    #[value(name = "late")]
+    Late,
+    /// One task sleeps 50 us: how long that takes.
+    #[value(name = "sleep-50us")]
+    Sleep50us,
 }
 
 impl Workload {
@@ -62,18 +85,40 @@ impl Workload {
         value.get_name().to_string()
     }
 
-    /// How many tasks share the yields of a yield workload.
-    pub(crate) fn yielders(self) -> u64 {
-        if self == Workload::Yield1Two { 2 } else { 200 }
+    /// How many tasks share the operations of a workload whose size does not count tasks.
+    pub(crate) fn tasks(self, size: u64) -> u64 {
+        match self {
+            Workload::Yield1 | Workload::Yield2 => 200,
+            Workload::Yield1Two => 2,
+            Workload::Late => 100,
+            // A quick run has fewer, so that each still ticks some times.
+            Workload::Intervals => {
+                if size < 100_000 {
+                    100
+                } else {
+                    1_000
+                }
+            }
+            Workload::Deadlines => 8,
+            _ => 1,
+        }
     }
 
     /// What the size counts, for the table.
     pub(crate) fn title(self, size: u64) -> String {
         match self {
             Workload::Yield1 | Workload::Yield1Two | Workload::Yield2 => {
-                format!("{} tasks", self.yielders())
+                format!("{} tasks", self.tasks(size))
             }
-            Workload::SpawnMany | Workload::ParkedMemory => format!("{} tasks", short(size)),
+            Workload::SpawnMany
+            | Workload::ParkedMemory
+            | Workload::Sleepers
+            | Workload::SleepersAgain => format!("{} tasks", short(size)),
+            Workload::Intervals | Workload::Deadlines => {
+                format!("{} by {} tasks", short(size), short(self.tasks(size)))
+            }
+            Workload::Late => format!("p99, {} tasks", self.tasks(size)),
+            Workload::Sleep50us => "median".to_string(),
             Workload::Skynet => format!("{} leaves", short(size)),
             Workload::Fib | Workload::ForkJoin => format!("n = {size}"),
             _ => String::new(),
@@ -99,7 +144,7 @@ pub(crate) struct Job {
     pub(crate) workload: Workload,
     /// Worker threads of the runtime.
     pub(crate) workers: usize,
-    /// Yields, spawns, leaves, round trips, tasks, or the argument of fib.
+    /// Yields, spawns, leaves, round trips, tasks, ticks, sleeps, or the argument of fib.
     pub(crate) size: u64,
 }
 
@@ -108,8 +153,14 @@ pub(crate) struct Job {
 pub(crate) enum Unit {
     /// Nanoseconds per operation.
     NsPerOp,
+    /// Nanoseconds of CPU time per operation, all threads together.
+    CpuNsPerOp,
+    /// Microseconds.
+    Us,
     /// Milliseconds per repetition.
     Ms,
+    /// Seconds of CPU time, all threads together.
+    CpuSeconds,
     /// Bytes per task.
     Bytes,
 }
@@ -119,7 +170,10 @@ impl Unit {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Unit::NsPerOp => "ns",
+            Unit::CpuNsPerOp => "CPU ns",
+            Unit::Us => "us",
             Unit::Ms => "ms",
+            Unit::CpuSeconds => "CPU s",
             Unit::Bytes => "bytes",
         }
     }
@@ -158,6 +212,11 @@ pub(crate) struct Row {
 const FIBERS: &[Peer] = &[Ours, Tokio, May, Go];
 const FIBERS_AND_THREADS: &[Peer] = &[Ours, Tokio, May, Threads, Go];
 const TOKIO_AND_GO: &[Peer] = &[Tokio, Go];
+/// may sleeps and has nothing else of the kind, and its stacks are too many mappings for `sleepers`.
+const TIMEKEEPERS: &[Peer] = &[Ours, Tokio, Go];
+
+/// The parts of `timeout`, with and without by turns.
+pub(crate) const TURNS: u64 = 10;
 
 /// Our promise for a parked fiber: one page of stack and what surrounds it, 4.8 KiB.
 const PARKED_BYTES_MAX: f64 = 4.8 * 1024.0;
@@ -166,6 +225,7 @@ const PARKED_BYTES_MAX: f64 = 4.8 * 1024.0;
 pub(crate) fn rows(suite: Suite, workers: usize, full: bool) -> Vec<Row> {
     match suite {
         Suite::Cpu => cpu_rows(workers, full),
+        Suite::Time => time_rows(workers),
     }
 }
 
@@ -245,7 +305,33 @@ fn cpu_rows(workers: usize, full: bool) -> Vec<Row> {
     rows
 }
 
-/// The usual size, chosen so that a child runs for 0.2 to 1 s.
+fn time_rows(workers: usize) -> Vec<Row> {
+    let row = |workload, workers, peers, unit| Row {
+        workload,
+        workers,
+        peers,
+        unit,
+        bar: Bar::None,
+        size: None,
+    };
+    vec![
+        row(Workload::Timeout, 1, TIMEKEEPERS, Unit::NsPerOp),
+        row(Workload::Sleepers, workers, TIMEKEEPERS, Unit::CpuSeconds),
+        row(
+            Workload::SleepersAgain,
+            workers,
+            TIMEKEEPERS,
+            Unit::CpuSeconds,
+        ),
+        row(Workload::Intervals, workers, TIMEKEEPERS, Unit::CpuSeconds),
+        row(Workload::Deadlines, workers, TIMEKEEPERS, Unit::CpuNsPerOp),
+        row(Workload::Late, workers, FIBERS, Unit::Us),
+        row(Workload::Sleep50us, 1, FIBERS, Unit::Us),
+    ]
+}
+
+/// The usual size, chosen so that a child runs for 0.2 to 1 s where it need not wait for time to
+/// pass.
 ///
 /// Where the size changes what is measured, it is the same for all; [`reduced`] tells who gets
 /// less.
@@ -269,9 +355,17 @@ pub(crate) fn size(workload: Workload, peer: Peer, quick: bool) -> u64 {
         (Workload::PingPongApart | Workload::ForeignWake, _) => 20_000,
         (Workload::ParkedMemory, May) => 20_000,
         (Workload::ParkedMemory, _) => 100_000,
+        (Workload::Timeout, Ours) => 5_000_000,
+        (Workload::Timeout, _) => 500_000,
+        (Workload::Sleepers | Workload::SleepersAgain, _) => 1_000_000,
+        (Workload::Intervals | Workload::Deadlines, _) => 1_000_000,
+        (Workload::Late, _) => 10_000,
+        (Workload::Sleep50us, _) => 2_000,
     };
     match workload {
         _ if !quick => size,
+        Workload::Sleepers | Workload::SleepersAgain => size / 100,
+        Workload::Intervals => size / 500,
         Workload::Fib => 20,
         Workload::ForkJoin => 25,
         Workload::Skynet => size / 100,

@@ -1,4 +1,4 @@
-//! Go: builds `go/main.go` when `go` is on the PATH, and turns a child process into the result.
+//! Go: builds the files of `go/` when `go` is on the PATH, and turns a child process into the result.
 
 use std::env;
 use std::io;
@@ -28,7 +28,7 @@ impl Go {
         let binary = binary().map_err(|error| format!("go is left out: {error}"))?;
         let build = Command::new("go")
             .args(["build", "-buildvcs=false", "-o"])
-            .args([binary.as_os_str(), "main.go".as_ref()])
+            .args([binary.as_os_str(), "main.go".as_ref(), "time.go".as_ref()])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/go"))
             .env("GOTOOLCHAIN", "local")
             .env("CGO_ENABLED", "0")
@@ -61,7 +61,7 @@ pub(super) fn become_go(job: &Job) -> io::Error {
             .arg(job.workload.name())
             .args(["--workers", &job.workers.to_string()])
             .args(["--size", &job.size.to_string()])
-            .args(["--tasks", &job.workload.yielders().to_string()])
+            .args(["--tasks", &job.workload.tasks(job.size).to_string()])
             .args(["--reps", &job.workload.reps().to_string()])
             .exec(),
         Err(error) => error,

@@ -3,6 +3,8 @@
 //! Above some ten thousands of live coroutines may dies, as each stack costs two mappings and the
 //! kernel's `vm.max_map_count` is 65530 by default; the runner shows that.
 
+mod time;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +24,7 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
     let (workload, size) = (job.workload, job.size);
     match workload {
         Workload::Yield1 | Workload::Yield1Two | Workload::Yield2 => {
-            let tasks = workload.yielders();
+            let tasks = workload.tasks(size);
             measure(size, size / 10, move |size| yields(tasks, size / tasks))
         }
         Workload::SpawnJoin => measure(size, size / 10, spawn_join),
@@ -43,7 +45,7 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             Some(Sample::timed(size, || foreign_wake(size)))
         }
         Workload::ParkedMemory => Some(join(spawn(move || parked_memory(size)))),
-        _ => None,
+        _ => join(spawn(move || time::run(workload, size))),
     }
 }
 

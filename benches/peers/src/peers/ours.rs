@@ -1,9 +1,11 @@
-//! This library: the only file that names it. Public API only, default settings.
+//! This library: only this file and `ours/` name it. Public API only, default settings.
 
 #![allow(
     clippy::redundant_closure,
     reason = "`|| fibers::park()` is inlined into the loop, so that the processor predicts the switch"
 )]
+
+mod time;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
     let (workload, size) = (job.workload, job.size);
     match workload {
         Workload::Yield1 | Workload::Yield1Two | Workload::Yield2 => {
-            let tasks = workload.yielders();
+            let tasks = workload.tasks(size);
             measure(&runtime, size, size / 10, move |size| {
                 yields(tasks, size / tasks)
             })
@@ -58,6 +60,11 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             let sample = runtime.run(move || parked_memory(size));
             std::mem::forget(runtime); // the process ends anyway
             Some(sample)
+        }
+        _ => {
+            let sample = runtime.run(move || time::run(workload, size));
+            std::mem::forget(runtime); // the process ends anyway
+            sample
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Everything is measured inside a spawned task: `block_on`'s own future is not on a worker.
 
+mod time;
+
 use std::future::Future;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -28,7 +30,7 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
     let (workload, size) = (job.workload, job.size);
     match workload {
         Workload::Yield1 | Workload::Yield1Two | Workload::Yield2 => {
-            let tasks = workload.yielders();
+            let tasks = workload.tasks(size);
             measure(&runtime, size, size / 10, move |size| {
                 yields(tasks, size / tasks)
             })
@@ -63,7 +65,12 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             std::mem::forget(runtime); // the process ends anyway
             Some(sample)
         }
-        _ => None,
+        _ => {
+            let task = runtime.spawn(time::run(workload, size));
+            let sample = runtime.block_on(task).expect("the workload does not panic");
+            std::mem::forget(runtime); // the process ends anyway
+            sample
+        }
     }
 }
 
@@ -80,11 +87,7 @@ where
         start.elapsed()
     });
     let elapsed = runtime.block_on(task).expect("the workload does not panic");
-    Some(Sample {
-        ns: elapsed.as_nanos() as u64,
-        ops: size,
-        extra: Default::default(),
-    })
+    Some(Sample::new(elapsed, size))
 }
 
 /// Runs `work` once, then times `reps` repetitions, in a task.

@@ -1,0 +1,326 @@
+//! Alarm: the part of a worker that wakes fibers at their deadlines.
+//!
+//! Each worker has a heap of entries (`queue/heap.rs`), one for each fiber that it is to wake (ALARM-1 and -2 in
+//! `fiber/alarm.rs`). A pinned fiber's keeper is its home, so arming is plain data of this thread. A running
+//! worker looks at the clock every few picks while its heap is not empty; one that goes to sleep states its
+//! earliest deadline (`dues.rs`) after it has put the first entries right.
+//!
+//! A floating fiber's entry stays with the worker where it was armed until it comes up, or until the fiber, on
+//! another worker by now, needs an earlier one: then it moves along. So a floating machine's heaps are used
+//! under their locks; no two of them are held at once, and nobody is woken under one.
+
+use std::cell::UnsafeCell;
+
+use parking_lot::Mutex;
+
+use crate::fiber::alarm::NEVER;
+use crate::fiber::header::{FiberRef, Header};
+use crate::fiber::reasons::Reasons;
+use crate::machine::wake::wake;
+use crate::machine::worker::{Own, Worker};
+use crate::queue::heap::Heap;
+
+const TIMEOUT: u16 = Reasons::TIMEOUT.0;
+/// The most picks between two looks at the clock.
+const LOOK_EVERY: u32 = 8;
+/// If as much has passed since the last look, fibers run for long: the next look is at the next pick.
+const LONG_NS: u64 = 20_000;
+/// How many entries are served at a look, before the fibers that they woke get their turn.
+const SERVED_MAX: usize = 256;
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    heap: UnsafeCell<Heap<Header>>,
+    /// Taken where the machine floats.
+    lock: Mutex<()>,
+}
+
+impl Alarm {
+    pub(crate) fn new() -> Self {
+        Self {
+            heap: UnsafeCell::new(Heap::new()),
+            lock: Mutex::new(()),
+        }
+    }
+
+    /// Lends the heap to `f`, which calls nothing that comes back here.
+    ///
+    /// # Safety
+    /// `floating`, or the caller is the worker's own thread (WORKER-1).
+    #[inline]
+    unsafe fn with<R>(&self, floating: bool, f: impl FnOnce(&mut Heap<Header>) -> R) -> R {
+        let _guard = floating.then(|| self.lock.lock());
+        // SAFETY: one thread, or the lock.
+        f(unsafe { &mut *self.heap.get() })
+    }
+}
+
+/// Wakes the running fiber `fiber`, or this thread, with `TIMEOUT` at that moment (`NEVER`: not at all), and
+/// takes back the `TIMEOUT` that is pending.
+#[inline(always)]
+pub(crate) fn arm(me: Option<Own>, fiber: &Header, at_ns: u64) {
+    fiber.alarm.set_at_ns(at_ns);
+    if fiber.word.is_shared() {
+        let _ = fiber.word.try_take(TIMEOUT);
+    } else {
+        fiber.reasons.set(fiber.reasons.get() & !TIMEOUT);
+    }
+    if at_ns != NEVER
+        && let Some(me) = me
+    {
+        me.keep(fiber, at_ns);
+    }
+}
+
+impl Own {
+    /// Sees to it that an entry for that moment, or an earlier one, is in a heap (ALARM-1).
+    #[inline(always)]
+    fn keep(self, fiber: &Header, at_ns: u64) {
+        if fiber.word.is_shared() {
+            self.keep_floating(fiber, at_ns);
+            return;
+        }
+        let place = fiber.alarm.place().get();
+        // SAFETY: pinned, and this is its home.
+        let kept = place != 0
+            && unsafe { self.worker().alarm.with(false, |heap| heap.at_ns(place)) } <= at_ns;
+        if !kept {
+            self.enroll(fiber, at_ns, false);
+        }
+    }
+
+    #[cold]
+    fn keep_floating(self, fiber: &Header, at_ns: u64) {
+        let keeper = fiber.alarm.keeper();
+        if let Some(index) = keeper
+            && index != self.index()
+        {
+            let worker = self.machine().workers[index];
+            // SAFETY: floating.
+            let kept = unsafe {
+                worker.alarm.with(true, |heap| {
+                    let place = fiber.alarm.place().get();
+                    let kept = place != 0 && heap.at_ns(place) <= at_ns;
+                    if place != 0 && !kept {
+                        heap.remove(place);
+                    }
+                    kept
+                })
+            };
+            if kept {
+                return;
+            }
+        }
+        fiber.alarm.set_keeper(Some(self.index()));
+        self.enroll(fiber, at_ns, true);
+    }
+
+    /// Puts an entry into our heap, or moves it there to an earlier moment.
+    #[inline(never)]
+    fn enroll(self, fiber: &Header, at_ns: u64, floating: bool) {
+        // SAFETY: ours. The fiber takes its entry out before it ends (`forget`).
+        let now = unsafe {
+            self.worker().alarm.with(floating, |heap| {
+                match fiber.alarm.place().get() {
+                    0 => heap.push(at_ns, fiber),
+                    place if at_ns < heap.at_ns(place) => heap.move_to(place, at_ns),
+                    _ => {}
+                }
+                Standing::of(heap)
+            })
+        };
+        let local = self.local();
+        if local.alarm_ns.get() == NEVER {
+            // Nobody has looked at the clock so far.
+            local.next_look.set(local.tick.get().wrapping_add(1));
+            local.next_turn.set(local.next_look.get());
+        }
+        self.note(now);
+    }
+
+    /// After each change of our heap.
+    #[inline]
+    fn note(self, now: Standing) {
+        self.local().alarm_ns.set(now.first_ns);
+        self.counters().timers_pending.set(now.len);
+    }
+
+    /// Takes the fiber's entry out, if it has one: the fiber ends.
+    #[inline]
+    pub(crate) fn forget(self, fiber: &Header) {
+        if fiber.word.is_shared() {
+            if let Some(keeper) = fiber.alarm.keeper() {
+                // SAFETY: floating.
+                unsafe { remove(self.machine().workers[keeper], fiber, true) };
+            }
+        } else if fiber.alarm.place().get() != 0 {
+            // SAFETY: pinned, and this is its home.
+            let now = unsafe { remove(self.worker(), fiber, false) };
+            self.note(now);
+        }
+    }
+
+    /// Between two picks, while there are entries: perhaps looks at the clock.
+    pub(crate) fn look_at_clock(self) {
+        let local = self.local();
+        let tick = local.tick.get();
+        if (tick.wrapping_sub(local.next_look.get()) as i32) < 0 {
+            return;
+        }
+        let now_ns = self.machine().clock.now_ns();
+        let long = now_ns.wrapping_sub(local.looked_ns.replace(now_ns)) >= LONG_NS;
+        let served = self.serve(now_ns);
+        let every = if long || served == SERVED_MAX {
+            1
+        } else {
+            LOOK_EVERY
+        };
+        local.next_look.set(tick.wrapping_add(every));
+    }
+
+    /// True if an entry has come up, as far as this worker knows.
+    #[inline]
+    pub(crate) fn is_due(self, now_ns: u64) -> bool {
+        self.local().alarm_ns.get() <= now_ns
+    }
+
+    /// Wakes the fibers whose deadlines have come, and puts right the entries that came up too early. How many
+    /// entries were served; at most `SERVED_MAX`.
+    pub(crate) fn serve(self, now_ns: u64) -> usize {
+        let mut served = 0;
+        if !self.is_due(now_ns) {
+            return 0;
+        }
+        let floating = self.machine().config.floating;
+        while served < SERVED_MAX {
+            // SAFETY: ours.
+            let (due, now) = unsafe {
+                self.worker().alarm.with(floating, |heap| {
+                    let due = next_due(heap, now_ns, floating);
+                    (due, Standing::of(heap))
+                })
+            };
+            self.note(now);
+            match due {
+                Due::None => break,
+                Due::Corrected => {}
+                Due::Pinned(header) => {
+                    self.counters().timers_fired.add(1);
+                    // SAFETY: at home here, and had an entry: it has not ended.
+                    self.wake_at_home(unsafe { &*header }, TIMEOUT);
+                }
+                Due::Floating(fiber) => {
+                    self.counters().timers_fired.add(1);
+                    // SAFETY: we hold a reference.
+                    unsafe { wake(fiber.as_ptr(), TIMEOUT) };
+                }
+            }
+            served += 1;
+        }
+        served
+    }
+
+    /// The earliest deadline that somebody still waits for, the entries before it put right. For a worker that
+    /// is about to sleep.
+    pub(crate) fn next_deadline(self) -> u64 {
+        let floating = self.machine().config.floating;
+        // SAFETY: ours.
+        let now = unsafe {
+            self.worker().alarm.with(floating, |heap| {
+                while let Some((key, header)) = heap.first() {
+                    // SAFETY: in the heap, so alive.
+                    let at_ns = (*header).alarm.at_ns();
+                    if at_ns <= key {
+                        break;
+                    }
+                    correct(heap, at_ns);
+                }
+                Standing::of(heap)
+            })
+        };
+        self.note(now);
+        now.first_ns
+    }
+}
+
+/// A heap, for those who do not look into it.
+#[derive(Clone, Copy)]
+struct Standing {
+    first_ns: u64,
+    len: u64,
+}
+
+impl Standing {
+    fn of(heap: &Heap<Header>) -> Self {
+        Self {
+            first_ns: heap.first().map_or(NEVER, |(first, _)| first),
+            len: heap.len() as u64,
+        }
+    }
+}
+
+/// What came up in a heap.
+enum Due {
+    /// Nothing.
+    None,
+    /// An entry that was too early, or for nobody.
+    Corrected,
+    /// This one is to be woken.
+    Pinned(*const Header),
+    /// As above; by reference, as it may go on, and end, before it is woken.
+    Floating(FiberRef),
+}
+
+/// Serves the first entry, if its time has come.
+fn next_due(heap: &mut Heap<Header>, now_ns: u64, floating: bool) -> Due {
+    let Some((key, header)) = heap.first() else {
+        return Due::None;
+    };
+    if key > now_ns {
+        return Due::None;
+    }
+    // SAFETY: in the heap, so alive.
+    let fiber = unsafe { &*header };
+    let at_ns = fiber.alarm.at_ns();
+    if at_ns > now_ns {
+        correct(heap, at_ns);
+        return Due::Corrected;
+    }
+    heap.remove(fiber.alarm.place().get());
+    if floating {
+        // SAFETY: alive: it ends only after `forget`, for which it needs the lock that we hold.
+        Due::Floating(unsafe { FiberRef::retain(header) })
+    } else {
+        Due::Pinned(header)
+    }
+}
+
+/// Moves the first entry to the moment that its fiber wants, or takes it out if that is none.
+fn correct(heap: &mut Heap<Header>, at_ns: u64) {
+    let Some((_, header)) = heap.first() else {
+        return;
+    };
+    // SAFETY: in the heap, so alive.
+    let place = unsafe { &*header }.alarm.place().get();
+    if at_ns == NEVER {
+        heap.remove(place);
+    } else {
+        heap.move_to(place, at_ns);
+    }
+}
+
+/// # Safety
+/// As [`Alarm::with`].
+unsafe fn remove(worker: &'static Worker, fiber: &Header, floating: bool) -> Standing {
+    // SAFETY: passed on.
+    unsafe {
+        worker.alarm.with(floating, |heap| {
+            let place = fiber.alarm.place().get();
+            if place != 0 {
+                heap.remove(place);
+            }
+            Standing::of(heap)
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! Poll: the thread that waits for what happens outside the machine, and what becomes of it.
+//!
+//! One dedicated thread per machine blocks in the reactor. Today it brings sleeping workers their deadlines:
+//! a worker that goes to sleep states when it must be up again (`dues.rs`), and the one timer is set for the
+//! earliest of them. Workers that run look at the clock themselves (`alarm.rs`).
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::machine::core::Machine;
+use crate::machine::wake::notify;
+use crate::os;
+use crate::reactor::Events;
+
+impl Machine {
+    /// Starts the dedicated thread. It ends after `end_polling`.
+    pub(crate) fn start_polling(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {
+        let machine = Arc::clone(self);
+        let name = format!("{}-poll", self.config.name);
+        os::thread::spawn_named(name, move || machine.poll_thread()).map_err(|error| {
+            let text = format!("could not start the machine's polling thread: {error}");
+            io::Error::new(error.kind(), text)
+        })
+    }
+
+    fn poll_thread(&self) {
+        let Some(reactor) = &self.reactor else { return };
+        let mut events = Events::new();
+        loop {
+            let happened = reactor.wait(&mut events);
+            if happened.timer {
+                self.ring();
+            }
+            if happened.interrupted {
+                return;
+            }
+        }
+    }
+
+    /// Ends the dedicated thread. By the last worker that leaves, or by whoever could not start them all.
+    pub(crate) fn end_polling(&self) {
+        if let Some(reactor) = &self.reactor {
+            reactor.interrupt();
+        }
+    }
+
+    /// Wakes the workers whose deadlines have come.
+    pub(crate) fn ring(&self) {
+        let now_ns = self.clock.now_ns();
+        let mut due = Vec::new();
+        self.dues.ring(
+            now_ns,
+            |at_ns| self.set_timer(at_ns),
+            |index| due.push(index),
+        );
+        for index in due {
+            notify(self.workers[index]);
+        }
+    }
+
+    pub(crate) fn set_timer(&self, at_ns: u64) {
+        if let Some(reactor) = &self.reactor {
+            reactor.set_timer(Some(at_ns));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Deadlines for whatever waits: a frame on the stack that the waits inside it look at.
+//!
+//! DEADLINE-1: frames are taken off in the opposite order in which they were put on, each before the call
+//! that holds it returns or unwinds; so `AlarmSlot::frame` always points into a live frame of this stack.
+//! DEADLINE-2: while a frame is on, the fiber is armed for its time or an earlier one (ALARM-1), except inside
+//! a `shield`, which hides the frames outside it.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+
+use crate::fiber::alarm::{Frame, NEVER};
+use crate::fiber::header::Header;
+use crate::machine::alarm::arm;
+use crate::wait::cancel::Me;
+
+/// The payload of an unwind to a frame. Private: nobody but the frame's call stops it for good.
+#[derive(Debug)]
+pub(crate) struct Expired(*const Frame);
+
+// SAFETY: only compared, never followed.
+unsafe impl Send for Expired {}
+
+impl Expired {
+    pub(crate) fn to(frame: *const Frame) -> Self {
+        // SAFETY: from `expired`, on this stack (DEADLINE-1).
+        unsafe { &*frame }.fired.set(true);
+        Self(frame)
+    }
+}
+
+/// The innermost frame of the running fiber whose time has come.
+pub(crate) fn expired(fiber: &Header, now_ns: u64) -> Option<*const Frame> {
+    let mut frame = fiber.alarm.frame.get();
+    while !frame.is_null() {
+        // SAFETY: DEADLINE-1.
+        let this = unsafe { &*frame };
+        if this.at_ns <= now_ns {
+            return Some(frame);
+        }
+        if this.earliest_ns > now_ns {
+            return None;
+        }
+        frame = this.outer;
+    }
+    None
+}
+
+/// Runs `f` with a deadline. `None`: it passed while `f` waited, and `f` was unwound.
+#[inline(always)]
+pub(crate) fn within<R>(at_ns: u64, f: impl FnOnce() -> R) -> Option<R> {
+    let me = Me::get();
+    let header = me.header();
+    let frame = Frame {
+        at_ns,
+        earliest_ns: at_ns.min(header.alarm.enclosing_ns()),
+        outer: header.alarm.frame.get(),
+        fired: Cell::new(false),
+    };
+    header.alarm.frame.set(&raw const frame);
+    arm(me.worker(), header, frame.earliest_ns);
+    drop(me);
+    let outcome = catch_unwind(AssertUnwindSafe(f));
+    // Read again: a floating fiber may be on another worker now.
+    let me = Me::get();
+    me.header().alarm.frame.set(frame.outer);
+    me.arm(NEVER);
+    match outcome {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            frame.stop(payload);
+            None
+        }
+    }
+}
+
+impl Frame {
+    /// An unwind has reached this frame: its own, or one that goes on.
+    #[cold]
+    fn stop(&self, payload: Box<dyn Any + Send>) {
+        match payload.downcast::<Expired>() {
+            // A payload that somebody kept, from a frame that once lay here, finds nothing fired.
+            Ok(expired) if self.fired.get() && ptr::eq(expired.0, self) => {}
+            Ok(expired) => resume_unwind(expired),
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+}
+
+/// `NEVER` if the sum is beyond the clock's range.
+pub(crate) fn after(now_ns: u64, duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).map_or(NEVER, |ns| now_ns.saturating_add(ns))
+}
