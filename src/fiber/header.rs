@@ -32,6 +32,7 @@ use crate::fiber::alarm::AlarmSlot;
 use crate::fiber::cold::Cold;
 use crate::fiber::owed::Owed;
 use crate::fiber::priority::Priority;
+use crate::fiber::reasons::Reasons;
 use crate::fiber::runner::Runner;
 use crate::fiber::scope::ScopeWord;
 use crate::fiber::word::{Kind, Word};
@@ -106,8 +107,9 @@ pub(crate) struct Header {
     pub reasons: Cell<u16>,
     /// Has passed its first wait (WORD-2).
     pub absorbed: Cell<bool>,
-    /// Above zero, cancellation unwinds nothing. The fiber's own.
-    pub shield: Cell<u16>,
+    /// What may unwind it at a wait: `CANCEL` unless it is shielded, `TIMEOUT` if a deadline is in force. The
+    /// fiber's own.
+    pub ends: Cell<u16>,
 }
 
 // With a result of two words a cell is two cache lines.
@@ -168,7 +170,11 @@ impl Header {
             mask: Cell::new(0),
             reasons: Cell::new(0),
             absorbed: Cell::new(false),
-            shield: Cell::new(0),
+            ends: Cell::new(match kind {
+                // A plain thread is nobody's to cancel.
+                Kind::Thread => 0,
+                _ => Reasons::CANCEL.0,
+            }),
         }
     }
 

@@ -219,7 +219,7 @@ fn end(runner: &Runner, ending: Ending) {
     // SAFETY: alive until `finish` gives up the scheduler's reference.
     let fiber = unsafe { &*header };
     // Its destructors may wait, but no cancellation unwinds out of them any more.
-    fiber.shield.set(1);
+    fiber.ends.set(0);
     drop_locals(fiber);
     finish(header, Some(runner), ending);
 }

@@ -107,15 +107,10 @@ fn ends() -> u16 {
     if !cfg!(panic = "unwind") || std::thread::panicking() {
         return 0;
     }
-    let of = |fiber: &Header, cancel: bool| {
-        let framed = !fiber.alarm.frame.get().is_null();
-        (if cancel { CANCEL } else { 0 }) | (if framed { TIMEOUT } else { 0 })
-    };
     match park::running() {
         // SAFETY: the running fiber is alive.
-        Some((_, header)) => of(unsafe { &*header }, unsafe { &*header }.shield.get() == 0),
-        // A plain thread is nobody's to cancel.
-        None => of(&current::thread_fiber(), false),
+        Some((_, header)) => unsafe { &*header }.ends.get(),
+        None => current::thread_fiber().ends.get(),
     }
 }
 
@@ -140,26 +135,31 @@ fn judge(came: u16) -> Option<Unwind> {
 
 /// Runs `f` with cancellation, and the deadlines that enclose the call, masked: they stay pending.
 pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
-    struct Lower(*const Frame);
+    /// What is shown again afterwards.
+    struct Lower {
+        ends: u16,
+        frame: *const Frame,
+    }
     impl Drop for Lower {
         fn drop(&mut self) {
             let me = Me::get();
-            let header = me.header();
-            header.shield.set(header.shield.get() - 1);
-            header.alarm.frame.set(self.0);
-            if !self.0.is_null() {
+            me.header().ends.set(self.ends);
+            me.header().alarm.frame.set(self.frame);
+            if !self.frame.is_null() {
                 me.arm(NEVER);
             }
         }
     }
     let me = Me::get();
-    let header = me.header();
-    header.shield.set(header.shield.get() + 1);
-    let frame = header.alarm.frame.replace(std::ptr::null());
-    if !frame.is_null() {
+    let lower = Lower {
+        ends: me.header().ends.replace(0),
+        frame: me.header().alarm.frame.replace(std::ptr::null()),
+    };
+    if !lower.frame.is_null() {
         me.arm(NEVER);
     }
-    let _lower = Lower(frame);
+    drop(me);
+    let _lower = lower;
     f()
 }
 

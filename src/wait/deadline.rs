@@ -12,6 +12,7 @@ use std::ptr;
 
 use crate::fiber::alarm::{Frame, NEVER};
 use crate::fiber::header::Header;
+use crate::fiber::reasons::Reasons;
 use crate::machine::alarm::arm;
 use crate::wait::cancel::Me;
 
@@ -59,12 +60,14 @@ pub(crate) fn within<R>(at_ns: u64, f: impl FnOnce() -> R) -> Option<R> {
         fired: Cell::new(false),
     };
     header.alarm.frame.set(&raw const frame);
+    let ends = header.ends.replace(header.ends.get() | Reasons::TIMEOUT.0);
     arm(me.worker(), header, frame.earliest_ns);
     drop(me);
     let outcome = catch_unwind(AssertUnwindSafe(f));
     // Read again: a floating fiber may be on another worker now.
     let me = Me::get();
     me.header().alarm.frame.set(frame.outer);
+    me.header().ends.set(ends);
     me.arm(NEVER);
     match outcome {
         Ok(value) => Some(value),
