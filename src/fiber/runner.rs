@@ -18,7 +18,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
@@ -65,8 +65,11 @@ impl Runner {
         // SAFETY: the head is HEAD_BYTES of readable memory, aligned, zeroed if fresh; every field of a
         // zeroed record is valid (null pointers, false, class zero, an uninitialised coroutine).
         let this = unsafe { &*runner };
+        // Written before it is read: to read a page that has no memory yet maps the kernel's zeroed one, and to
+        // write it then costs a second fault and an interrupt to every other CPU.
+        this.class.set(class);
+        compiler_fence(Ordering::SeqCst);
         if !this.built.get() {
-            this.class.set(class);
             let address = runner as usize;
             // SAFETY: ours, of this class, and given back only when the coroutine is idle for good (RUN-1).
             let raw = unsafe { RawStack::new(class, stack) };

@@ -5,6 +5,12 @@
 //! worker looks at the clock every few picks while its heap is not empty; one that goes to sleep states its
 //! earliest deadline (`dues.rs`) after it has put the first entries right.
 //!
+//! Slack. An entry says the latest moment at which its fiber is to be woken: a sixteenth of its time later than
+//! its deadline, half a millisecond at the most. A worker that is awake serves whatever is due; one that sleeps
+//! gets up for the first deadline, if that is the first for half a millisecond, and else may stay down until the
+//! first entry's latest moment. So a lone sleeper is woken on time, and a million of them in some thousand
+//! batches. (The kernel's timers have such ranges too; its slack for threads is 50 us.)
+//!
 //! A floating fiber's entry stays with the worker where it was armed until it comes up, or until the fiber, on
 //! another worker by now, needs an earlier one: then it moves along. So a floating machine's heaps are used
 //! under their locks; no two of them are held at once, and nobody is woken under one.
@@ -27,6 +33,17 @@ const LOOK_EVERY: u32 = 8;
 const LONG_NS: u64 = 20_000;
 /// How many entries are served at a look, before the fibers that they woke get their turn.
 const SERVED_MAX: usize = 256;
+/// The most that a fiber may be woken late so that others are woken with it.
+pub(crate) const SLACK_MAX_NS: u64 = 500_000;
+/// Which part of the time until its deadline that is.
+const SLACK_PART: u64 = 16;
+
+/// The latest moment at which to serve a deadline.
+#[inline]
+fn latest(at_ns: u64, now_ns: u64) -> u64 {
+    let slack = (at_ns.saturating_sub(now_ns) / SLACK_PART).min(SLACK_MAX_NS);
+    at_ns.saturating_add(slack).min(NEVER - 1)
+}
 
 /// See the head of the file.
 #[derive(Debug)]
@@ -74,6 +91,14 @@ pub(crate) fn arm(me: Option<Own>, fiber: &Header, at_ns: u64) {
 }
 
 impl Own {
+    /// The time. What is asked for here is known to the alarm too.
+    #[inline]
+    pub(crate) fn now_ns(self) -> u64 {
+        let now_ns = self.machine().clock.now_ns();
+        self.local().clock_ns.set(now_ns);
+        now_ns
+    }
+
     /// Sees to it that an entry for that moment, or an earlier one, is in a heap (ALARM-1).
     #[inline(always)]
     fn keep(self, fiber: &Header, at_ns: u64) {
@@ -97,13 +122,15 @@ impl Own {
             && index != self.index()
         {
             let worker = self.machine().workers[index];
+            let latest = latest(at_ns, self.local().clock_ns.get());
             // SAFETY: floating.
             let kept = unsafe {
                 worker.alarm.with(true, |heap| {
                     let place = fiber.alarm.place().get();
-                    let kept = place != 0 && heap.at_ns(place) <= at_ns;
+                    let kept = place != 0 && heap.at_ns(place) <= latest;
                     if place != 0 && !kept {
                         heap.remove(place);
+                        worker.counters.timers_pending.set(heap.len() as u64);
                     }
                     kept
                 })
@@ -119,15 +146,16 @@ impl Own {
     /// Puts an entry into our heap, or moves it there to an earlier moment.
     #[inline(never)]
     fn enroll(self, fiber: &Header, at_ns: u64, floating: bool) {
+        let latest = latest(at_ns, self.local().clock_ns.get());
         // SAFETY: ours. The fiber takes its entry out before it ends (`forget`).
         let now = unsafe {
             self.worker().alarm.with(floating, |heap| {
                 match fiber.alarm.place().get() {
-                    0 => heap.push(at_ns, fiber),
-                    place if at_ns < heap.at_ns(place) => heap.move_to(place, at_ns),
+                    0 => heap.push(latest, fiber),
+                    place if latest < heap.at_ns(place) => heap.move_to(place, latest),
                     _ => {}
                 }
-                Standing::of(heap)
+                Standing::of(heap, self.worker())
             })
         };
         let local = self.local();
@@ -143,7 +171,6 @@ impl Own {
     #[inline]
     fn note(self, now: Standing) {
         self.local().alarm_ns.set(now.first_ns);
-        self.counters().timers_pending.set(now.len);
     }
 
     /// Takes the fiber's entry out, if it has one: the fiber ends.
@@ -168,7 +195,7 @@ impl Own {
         if (tick.wrapping_sub(local.next_look.get()) as i32) < 0 {
             return;
         }
-        let now_ns = self.machine().clock.now_ns();
+        let now_ns = self.now_ns();
         let long = now_ns.wrapping_sub(local.looked_ns.replace(now_ns)) >= LONG_NS;
         let served = self.serve(now_ns);
         let every = if long || served == SERVED_MAX {
@@ -198,7 +225,7 @@ impl Own {
             let (due, now) = unsafe {
                 self.worker().alarm.with(floating, |heap| {
                     let due = next_due(heap, now_ns, floating);
-                    (due, Standing::of(heap))
+                    (due, Standing::of(heap, self.worker()))
                 })
             };
             self.note(now);
@@ -221,40 +248,86 @@ impl Own {
         served
     }
 
-    /// The earliest deadline that somebody still waits for, the entries before it put right. For a worker that
-    /// is about to sleep.
-    pub(crate) fn next_deadline(self) -> u64 {
+    /// When this worker, about to sleep, must be up again; `NEVER` if nobody waits for it. The first entries
+    /// are put right.
+    pub(crate) fn next_due(self) -> u64 {
         let floating = self.machine().config.floating;
         // SAFETY: ours.
         let now = unsafe {
             self.worker().alarm.with(floating, |heap| {
-                while let Some((key, header)) = heap.first() {
+                while let Some((latest, header)) = heap.first() {
                     // SAFETY: in the heap, so alive.
                     let at_ns = (*header).alarm.at_ns();
-                    if at_ns <= key {
+                    if at_ns <= latest {
                         break;
                     }
-                    correct(heap, at_ns);
+                    correct(heap, at_ns, latest);
                 }
-                Standing::of(heap)
+                Standing::of(heap, self.worker())
             })
         };
         self.note(now);
-        now.first_ns
+        let again_ns = self.local().rang_ns.get().saturating_add(SLACK_MAX_NS);
+        again_ns.clamp(now.first_ns, now.latest_ns)
+    }
+}
+
+/// What the deterministic mode looks at between two steps.
+impl Own {
+    /// When the fiber's entry comes up, at most `SLACK_MAX_NS` after its deadline; `NEVER` if it has none. At the
+    /// fiber's home.
+    pub(crate) fn entry_ns(self, fiber: &Header) -> u64 {
+        let floating = fiber.word.is_shared();
+        let keeper = match fiber.alarm.keeper() {
+            Some(index) if floating => self.machine().workers[index],
+            None if floating => return NEVER,
+            _ => self.worker(),
+        };
+        // SAFETY: floating, or pinned and this is its home.
+        unsafe {
+            keeper
+                .alarm
+                .with(floating, |heap| match fiber.alarm.place().get() {
+                    0 => NEVER,
+                    place => heap.at_ns(place),
+                })
+        }
+    }
+
+    /// How many entries our heap has, and when the first comes up; `NEVER` if there is none.
+    pub(crate) fn entries(self) -> (u64, u64) {
+        let floating = self.machine().config.floating;
+        // SAFETY: ours.
+        let now = unsafe {
+            self.worker()
+                .alarm
+                .with(floating, |heap| Standing::of(heap, self.worker()))
+        };
+        (now.len, now.latest_ns)
     }
 }
 
 /// A heap, for those who do not look into it.
 #[derive(Clone, Copy)]
 struct Standing {
+    /// The deadline of the fiber whose entry is first, and that entry.
     first_ns: u64,
+    latest_ns: u64,
     len: u64,
 }
 
 impl Standing {
-    fn of(heap: &Heap<Header>) -> Self {
+    /// Of that worker's heap; the worker's counter is put right on the way. Inside `with`: where the machine
+    /// floats others take entries out too, and count under the lock.
+    fn of(heap: &Heap<Header>, worker: &Worker) -> Self {
+        worker.counters.timers_pending.set(heap.len() as u64);
+        let (first_ns, latest_ns) = heap.first().map_or((NEVER, NEVER), |(latest, header)| {
+            // SAFETY: in the heap, so alive. One that is for later by now is served, and put right, at its time.
+            (unsafe { &*header }.alarm.at_ns().min(latest), latest)
+        });
         Self {
-            first_ns: heap.first().map_or(NEVER, |(first, _)| first),
+            first_ns,
+            latest_ns,
             len: heap.len() as u64,
         }
     }
@@ -274,17 +347,17 @@ enum Due {
 
 /// Serves the first entry, if its time has come.
 fn next_due(heap: &mut Heap<Header>, now_ns: u64, floating: bool) -> Due {
-    let Some((key, header)) = heap.first() else {
+    let Some((latest, header)) = heap.first() else {
         return Due::None;
     };
-    if key > now_ns {
-        return Due::None;
-    }
     // SAFETY: in the heap, so alive.
     let fiber = unsafe { &*header };
     let at_ns = fiber.alarm.at_ns();
     if at_ns > now_ns {
-        correct(heap, at_ns);
+        if latest > now_ns {
+            return Due::None;
+        }
+        correct(heap, at_ns, now_ns);
         return Due::Corrected;
     }
     heap.remove(fiber.alarm.place().get());
@@ -296,8 +369,8 @@ fn next_due(heap: &mut Heap<Header>, now_ns: u64, floating: bool) -> Due {
     }
 }
 
-/// Moves the first entry to the moment that its fiber wants, or takes it out if that is none.
-fn correct(heap: &mut Heap<Header>, at_ns: u64) {
+/// Moves the first entry to where its fiber's deadline is by now, or takes it out if there is none.
+fn correct(heap: &mut Heap<Header>, at_ns: u64, now_ns: u64) {
     let Some((_, header)) = heap.first() else {
         return;
     };
@@ -306,7 +379,7 @@ fn correct(heap: &mut Heap<Header>, at_ns: u64) {
     if at_ns == NEVER {
         heap.remove(place);
     } else {
-        heap.move_to(place, at_ns);
+        heap.move_to(place, latest(at_ns, now_ns));
     }
 }
 
@@ -320,7 +393,7 @@ unsafe fn remove(worker: &'static Worker, fiber: &Header, floating: bool) -> Sta
             if place != 0 {
                 heap.remove(place);
             }
-            Standing::of(heap)
+            Standing::of(heap, worker)
         })
     }
 }

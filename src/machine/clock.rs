@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::fiber::alarm::NEVER;
 use crate::machine::worker::Own;
 use crate::os;
 
@@ -23,9 +24,16 @@ pub(crate) struct VirtualClock {
 #[inline]
 pub(crate) fn current_ns() -> u64 {
     match Own::current() {
-        Some(me) => me.machine().clock.now_ns(),
+        Some(me) => me.now_ns(),
         None => os::clock::now_ns(),
     }
+}
+
+/// True if that moment has come. What was known before is looked at first: a fiber that is woken at its
+/// deadline finds the time at which its alarm found it due.
+#[inline]
+pub(crate) fn has_come(at_ns: u64) -> bool {
+    Own::current().is_some_and(|me| at_ns <= me.local().clock_ns.get()) || at_ns <= current_ns()
 }
 
 impl Clock {
@@ -40,9 +48,12 @@ impl Clock {
 }
 
 impl VirtualClock {
+    /// Where it begins: a day after zero, so that programs may look back.
+    pub(crate) const BEGIN_NS: u64 = 86_400_000_000_000;
+
     pub(crate) fn new() -> Self {
         Self {
-            now_ns: AtomicU64::new(1),
+            now_ns: AtomicU64::new(Self::BEGIN_NS),
             look_ns: AtomicU64::new(100),
         }
     }
@@ -54,6 +65,23 @@ impl VirtualClock {
 
     /// Moves on. Returns the time before.
     pub(crate) fn advance(&self, ns: u64) -> u64 {
-        self.now_ns.fetch_add(ns, Ordering::Relaxed)
+        let now_ns = self.peek_ns();
+        self.set_ns(now_ns.saturating_add(ns));
+        now_ns
+    }
+
+    /// The time, which does not move on by this look.
+    pub(crate) fn peek_ns(&self) -> u64 {
+        self.now_ns.load(Ordering::Relaxed)
+    }
+
+    /// Moves on to that moment, unless it is past.
+    pub(crate) fn jump_to(&self, at_ns: u64) {
+        self.set_ns(self.peek_ns().max(at_ns));
+    }
+
+    fn set_ns(&self, now_ns: u64) {
+        // Before `NEVER`: a deadline that never comes does not come at the end of time either.
+        self.now_ns.store(now_ns.min(NEVER - 1), Ordering::Relaxed);
     }
 }

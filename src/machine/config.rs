@@ -179,10 +179,12 @@ impl Options {
             "microseconds, 0 to 1000000",
         )?
         // Spinning pays only where the thread that will bring work has a CPU of its own.
-        .unwrap_or(if cpus() > 1 {
-            Duration::from_micros(20)
-        } else {
-            Duration::ZERO
+        .unwrap_or_else(|| {
+            if cpus() > 1 {
+                Duration::from_micros(20)
+            } else {
+                Duration::ZERO
+            }
         });
         within(
             "spin (FIBERS_SPIN_US), in microseconds,",

@@ -49,9 +49,9 @@ impl Dues {
         }
     }
 
-    /// By a worker that has risen.
-    pub(crate) fn take_back(&self, worker: usize) {
-        self.inner.lock().wanted[worker] = NEVER;
+    /// By a worker that has risen: true if it was woken for its due, or is about to be.
+    pub(crate) fn take_back(&self, worker: usize) -> bool {
+        std::mem::replace(&mut self.inner.lock().wanted[worker], NEVER) == NEVER
     }
 
     /// By the poller, when the timer has gone off: calls `due` for each worker whose time has come, and sets the
@@ -79,6 +79,11 @@ impl Dues {
     pub(crate) fn next(&self) -> Option<u64> {
         let next = self.inner.lock().wanted.iter().copied().min();
         next.filter(|&next| next != NEVER)
+    }
+
+    /// When that worker wants to be woken; `NEVER`: it does not. For the deterministic mode.
+    pub(crate) fn of(&self, worker: usize) -> u64 {
+        self.inner.lock().wanted[worker]
     }
 
     /// How often the timer was set.

@@ -38,7 +38,12 @@ impl Own {
         if machine.workers.len() > 1 {
             self.become_searcher();
         }
-        let spin_ns = machine.config.spin_ns;
+        // Woken by nothing but time, it has nobody to wait for.
+        let spin_ns = if local.rang.get() {
+            0
+        } else {
+            machine.config.spin_ns
+        };
         let begin_ns = machine.clock.now_ns();
         let mut lone = None;
         loop {
@@ -52,6 +57,7 @@ impl Own {
             if local.searching.get()
                 && let Some(pick) = self.steal_once(&mut lone, now_ns)
             {
+                local.rang.set(false);
                 self.end_search();
                 return Some(pick);
             }

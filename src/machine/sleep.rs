@@ -15,11 +15,11 @@ use crate::primitive::heavy_fence;
 
 /// The sentinel's first nap; each further one is twice as long.
 const NAP_FIRST: Duration = Duration::from_micros(50);
-const NAP_LAST: Duration = Duration::from_millis(1);
+pub(crate) const NAP_LAST: Duration = Duration::from_millis(1);
 /// How long between two rounds of giving stacks back to the kernel.
 const DECAY: Duration = Duration::from_millis(50);
 /// How long until an idle worker tries again to get a stack for those that found none.
-const RETRY: Duration = Duration::from_millis(10);
+pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
 /// How a worker may sleep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,12 +128,12 @@ impl Own {
 
     /// States when this worker must be up again for its fibers' deadlines. True if that is now.
     fn is_due_soon(self) -> bool {
-        let at_ns = self.next_deadline();
+        let at_ns = self.next_due();
         if at_ns == NEVER {
             return false;
         }
         let machine = self.machine();
-        if at_ns <= machine.clock.now_ns() {
+        if at_ns <= self.now_ns() {
             return true;
         }
         // ASLEEP already, and from here on we block unless notified (DUES-1).
@@ -172,7 +172,14 @@ impl Own {
         local.lone_notify.set(unwatched);
         worker.sleep.rise();
         if local.stated_due.replace(false) {
-            machine.dues.take_back(self.index());
+            let rang = machine.dues.take_back(self.index());
+            local.rang.set(rang);
+            if rang {
+                local.rang_ns.set(self.now_ns());
+            }
+        }
+        if woken_to_search || !handed.is_null() {
+            local.rang.set(false);
         }
         // The clock has gone on meanwhile.
         local.next_look.set(local.tick.get());

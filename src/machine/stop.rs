@@ -13,13 +13,14 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::fiber::alarm::NEVER;
 use crate::fiber::header::{Header, State};
 use crate::fiber::reasons::Reasons;
 use crate::fiber::runner::Runner;
 use crate::machine::core::Machine;
 use crate::machine::shared::{ASK, CONTROL, STOP, SWEEP, Shared};
 use crate::machine::wake::wake;
-use crate::machine::worker::Own;
+use crate::machine::worker::{Own, Worker};
 
 /// How many fibers a worker lists at the most.
 const REPORT_MAX: usize = 1000;
@@ -36,7 +37,9 @@ pub struct FiberReport {
     pub state: &'static str,
     /// What it waits for, if it is parked.
     pub waits_for: Reasons,
-    /// The worker that is its home.
+    /// How long until a deadline ends that wait, if one does: its own, or one that encloses it.
+    pub until: Option<Duration>,
+    /// The worker that is its home; of a floating machine the one that has run it last.
     pub worker: usize,
 }
 
@@ -48,8 +51,20 @@ impl std::fmt::Display for FiberReport {
             "fiber '{name}' (id {}) on worker {}: {}",
             self.id, self.worker, self.state
         )?;
-        if !self.waits_for.is_empty() {
-            write!(f, ", waits for {:?}", self.waits_for)?;
+        // Nearly every wait accepts these, so they are shown only if there is nothing else to show.
+        let usual = Reasons::CANCEL | Reasons::CALL | Reasons::TIMEOUT;
+        let mut shown = self.waits_for & !usual;
+        if shown.is_empty() && self.until.is_none() {
+            shown = self.waits_for;
+        }
+        if !shown.is_empty() {
+            write!(f, ", waits for {shown:?}")?;
+        }
+        if shown.contains(Reasons::QUEUE) {
+            f.write_str(" (a join, a scope, a call or a wait queue)")?;
+        }
+        if let Some(until) = self.until {
+            write!(f, ", until {until:.1?} from now")?;
         }
         Ok(())
     }
@@ -230,13 +245,28 @@ impl Own {
                 _ => ("ready", Reasons::NONE),
             }
         };
+        let home = fiber.home.load(Ordering::Relaxed);
+        let worker = if home.is_null() {
+            self.index()
+        } else {
+            // SAFETY: stored by as_home.
+            unsafe { Worker::from_home(home) }.index()
+        };
         FiberReport {
             id: fiber.id(),
             name: fiber.cold().and_then(|cold| cold.name.clone()),
             state,
             waits_for,
-            worker: self.index(),
+            until: self.until(fiber, waits_for),
+            worker,
         }
+    }
+
+    /// How long until a fiber that waits for that is woken for its deadline.
+    fn until(self, fiber: &Header, waits_for: Reasons) -> Option<Duration> {
+        let at_ns = fiber.alarm.at_ns();
+        (waits_for.contains(Reasons::TIMEOUT) && at_ns != NEVER)
+            .then(|| Duration::from_nanos(at_ns.saturating_sub(self.machine().clock.now_ns())))
     }
 
     /// Shows every started fiber at home; of a floating machine every one, wherever it is.

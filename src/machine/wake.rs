@@ -159,6 +159,7 @@ impl Own {
 
     /// Takes the mail: wakes from other threads.
     pub(crate) fn drain_inbox(self) {
+        self.local().rang.set(false);
         for header in self.worker().inbox.take_all() {
             // SAFETY: a message holds a reference.
             let fiber = unsafe { &*header };

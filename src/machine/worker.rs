@@ -122,6 +122,11 @@ pub(crate) struct Local {
     /// The tick of the next look at the clock, while there are entries; and when the last look was.
     pub next_look: Cell<u32>,
     pub looked_ns: Cell<u64>,
+    /// The time when this thread last asked for it.
+    pub clock_ns: Cell<u64>,
+    /// When it was last woken for a deadline; and whether nothing else has come to it since.
+    pub rang_ns: Cell<u64>,
+    pub rang: Cell<bool>,
     /// The machine's `dues` know when this worker must be up again.
     pub stated_due: Cell<bool>,
     /// Where the next fair pick begins to look, and which source it prefers.
@@ -192,6 +197,9 @@ impl Worker {
                 alarm_ns: Cell::new(NEVER),
                 next_look: Cell::new(0),
                 looked_ns: Cell::new(0),
+                clock_ns: Cell::new(0),
+                rang_ns: Cell::new(0),
+                rang: Cell::new(false),
                 stated_due: Cell::new(false),
                 fair_class: Cell::new(0),
                 fair_source: Cell::new(0),
@@ -227,6 +235,9 @@ impl Worker {
         local.alarm_ns.set(NEVER);
         local.next_look.set(0);
         local.looked_ns.set(0);
+        local.clock_ns.set(0);
+        local.rang_ns.set(0);
+        local.rang.set(false);
         // The first lone push of a young machine has no sentinel to rely on (SHARED-3).
         local.lone_notify.set(true);
         local.searching.set(false);

@@ -18,6 +18,8 @@ pub(super) struct Chance {
     spurious_every: usize,
     /// One chance in so many that a nap ends while somebody else could go on.
     nap_every: usize,
+    /// One step in so many rings for a due that has come.
+    ring_every: usize,
 }
 
 /// The longest stall, in steps.
@@ -36,11 +38,13 @@ impl Chance {
             0
         };
         let nap_every = one_of(&[2, 10, 100]);
+        let ring_every = one_of(&[1, 3, 30]);
         Self {
             weights,
             stall_every,
             spurious_every,
             nap_every,
+            ring_every,
             rng,
         }
     }
@@ -66,6 +70,11 @@ impl Chance {
         [20, 100, 1_500, 20_000][self.below(4)]
     }
 
+    /// The same in a search, in which nothing happens but looks at the clock: few are as good as many.
+    pub(super) fn search_look_ns(&self) -> u64 {
+        [700, 1_500, 20_000][self.below(3)]
+    }
+
     /// How much time passes until the next step.
     pub(super) fn pause_ns(&self) -> u64 {
         [10, 100, 100, 1_000, 5_000, 100_000][self.below(6)]
@@ -85,6 +94,16 @@ impl Chance {
     /// True if a nap ends now, though others could go on.
     pub(super) fn nap_ends(&self) -> bool {
         self.one_in(self.nap_every)
+    }
+
+    /// True if the timer goes off now for a due that has come.
+    pub(super) fn rings(&self) -> bool {
+        self.one_in(self.ring_every)
+    }
+
+    /// How late the timer goes off when time jumps to a due.
+    pub(super) fn late_ns(&self) -> u64 {
+        [0, 0, 1_000, 60_000, 1_000_000][self.below(5)]
     }
 
     fn one_in(&self, every: usize) -> bool {

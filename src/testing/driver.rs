@@ -19,12 +19,12 @@ use std::sync::Arc;
 
 use crate::fiber::header::{FiberRef, Home};
 use crate::fiber::reasons::Reasons;
-use crate::machine::clock::Clock;
 use crate::machine::core::{Looked, Machine};
 use crate::machine::sleep::{Down, NapOver};
 use crate::machine::wake::wake;
 use crate::machine::worker::{Own, Pick, Worker};
 use crate::testing::chance::Chance;
+use crate::testing::timer::Idle;
 
 /// Where a worker is. See the head of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,14 +55,16 @@ struct Seat {
 pub(super) struct Driver {
     machine: Arc<Machine>,
     seats: Vec<Seat>,
-    chance: Chance,
+    pub(super) chance: Chance,
     pub(super) seed: u64,
     pub(super) steps: u64,
     steps_max: u64,
+    /// Naps since somebody last had something to do.
+    pub(super) naps_in_vain: u32,
 }
 
-/// After so many naps in a row that changed nothing, nothing will.
-const NAPS_MAX: u32 = 64;
+const STUCK: &str =
+    "nothing can go on: a deadlock, a lost wake-up, or a wait for something outside the run";
 
 /// While it lives, the thread is that worker.
 struct Turn {
@@ -102,6 +104,7 @@ impl Driver {
             seed,
             steps: 0,
             steps_max,
+            naps_in_vain: 0,
         }
     }
 
@@ -129,28 +132,31 @@ impl Driver {
 
     /// Steps until `done`, or until all workers have left.
     pub(super) fn run_until(&mut self, done: &mut dyn FnMut() -> bool) {
-        let mut naps = 0;
         while !done() {
             if self.seats.iter().all(|seat| seat.phase == Phase::Left) {
                 return;
-            }
-            let able = self.able();
-            // Of all workers: one that stalls now will go on.
-            let naps_only = !(0..self.seats.len()).any(|index| self.is_wanted(index));
-            naps = if naps_only { naps + 1 } else { 0 };
-            if able.is_empty() || naps > NAPS_MAX {
-                self.fail("nothing can go on: a lost wake-up, a deadlock, or a wait for something outside");
             }
             self.steps += 1;
             if self.steps > self.steps_max {
                 self.fail("the run does not end");
             }
-            if !naps_only {
+            // Of all workers: one that stalls now will go on.
+            let able = if (0..self.seats.len()).any(|index| self.is_wanted(index)) {
+                self.naps_in_vain = 0;
                 self.disturb();
-            }
+                self.able()
+            } else {
+                self.look_at_all_alarms();
+                match self.idle() {
+                    Idle::Rang => continue,
+                    Idle::Nap(nappers) => nappers,
+                    Idle::Stuck => self.fail(STUCK),
+                }
+            };
             let index = self.chance.pick(&able);
+            self.tick(self.seats[index].phase == Phase::Seeking);
             self.step(index);
-            self.look_for_contradictions();
+            self.look_for_contradictions(index);
         }
     }
 
@@ -177,16 +183,20 @@ impl Driver {
     }
 
     fn may_step(&self, index: usize) -> bool {
-        // While fibers starve, whoever is down gets up now and then to try again for them.
-        let naps = match self.seats[index].phase {
+        self.naps(index) || self.is_wanted(index)
+    }
+
+    /// True if the worker is down for a while only.
+    pub(super) fn naps(&self, index: usize) -> bool {
+        match self.seats[index].phase {
+            // While fibers starve, whoever is down gets up now and then to try again for them.
             Phase::Down(down) => down == Down::Sentinel || self.machine.is_starving(),
             _ => false,
-        };
-        naps || self.is_wanted(index)
+        }
     }
 
     /// True if the worker has something to do; false if all it can do is to end its nap.
-    fn is_wanted(&self, index: usize) -> bool {
+    pub(super) fn is_wanted(&self, index: usize) -> bool {
         match self.seats[index].phase {
             Phase::Left => false,
             Phase::Down(_) => self.machine.workers[index].sleep.is_notified(),
@@ -204,10 +214,6 @@ impl Driver {
     }
 
     fn step(&mut self, index: usize) {
-        if let Clock::Virtual(clock) = &self.machine.clock {
-            clock.set_look_ns(self.chance.look_ns());
-            clock.advance(self.chance.pause_ns());
-        }
         let turn = Turn::of(self.machine.workers[index]);
         let seat = &mut self.seats[index];
         seat.step(turn.me);

@@ -16,17 +16,17 @@
 //! that blocks its thread (a wait inside `on_worker_stack`, or while it unwinds) is refused: there is no
 //! other thread that could go on.
 
+mod alarms;
 mod chance;
 mod check;
 mod driver;
 mod faults;
+mod timer;
 mod verdict;
 
 pub use check::{Check, explore};
 pub use faults::{FailCall, calls_left, fail_call};
 
-use crate::fiber::reasons::Reasons;
-use crate::handle::Fiber;
 use crate::machine::worker::Own;
 
 /// A number below `bound`, drawn from the run's seed. For fibers inside a run.
@@ -54,11 +54,6 @@ pub fn worker() -> usize {
 /// If the caller is not a fiber of a deterministic run.
 pub fn stall_worker(steps: u64) {
     driven().local().stalled.set(steps);
-}
-
-/// Cancels a fiber: its next wait that can be cancelled unwinds it, as at the stop of its machine.
-pub fn cancel(fiber: &Fiber) {
-    fiber.wake(Reasons::CANCEL);
 }
 
 fn driven() -> Own {

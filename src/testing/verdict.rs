@@ -1,26 +1,63 @@
 //! Verdict: what a run that hangs tells, and what must not be left after one that ended.
 
 use std::fmt::Write;
+use std::time::Duration;
 
+use crate::fiber::alarm::NEVER;
+use crate::machine::clock::VirtualClock;
 use crate::machine::worker::Own;
 use crate::testing::driver::Driver;
 
-/// How many fibers a failure lists for each worker.
+/// How many fibers a failure lists.
 const REPORT_MAX: usize = 50;
+
+/// How long the run had gone on, by the virtual clock.
+fn since_begin(at_ns: u64) -> Duration {
+    Duration::from_nanos(at_ns.saturating_sub(VirtualClock::BEGIN_NS))
+}
 
 impl Driver {
     /// Ends the run: `what` is wrong.
     pub(super) fn fail(&self, what: &str) -> ! {
         panic!(
-            "{what} (seed {}, after {} steps)\n{}",
+            "{what} (seed {}, after {} steps and {:.1?} of virtual time)\n{}{}",
             self.seed,
             self.steps,
-            self.describe()
+            since_begin(self.now_ns()),
+            self.describe_fibers(),
+            self.describe_machine()
         );
     }
 
-    /// The state of the machine, for a failure's text.
-    fn describe(&self) -> String {
+    /// What the fibers do.
+    fn describe_fibers(&self) -> String {
+        let machine = self.machine();
+        let mut fibers = Vec::new();
+        for index in 0..machine.workers.len() {
+            // A floating machine shows all its fibers to everybody.
+            if machine.config.floating && index != 0 {
+                break;
+            }
+            self.as_worker(index, |me| {
+                me.for_each_fiber(&mut |header| {
+                    // SAFETY: alive while `for_each_fiber` shows it.
+                    fibers.push(me.report(unsafe { &*header }));
+                });
+            });
+        }
+        fibers.sort_by_key(|fiber| fiber.id);
+        let mut text = String::new();
+        for fiber in fibers.iter().take(REPORT_MAX) {
+            let _ = writeln!(text, "  {fiber}");
+        }
+        if fibers.len() > REPORT_MAX {
+            let _ = writeln!(text, "  and {} more", fibers.len() - REPORT_MAX);
+        }
+        text
+    }
+
+    /// What the scheduler does: of use to those who look for a fault in it.
+    fn describe_machine(&self) -> String {
         let machine = self.machine();
         let mut text = String::new();
         let shared = machine.shared.lock();
@@ -44,40 +81,29 @@ impl Driver {
                 ""
             };
             let _ = write!(text, "worker {index}: {:?}{holds}", self.phase(index));
-            let mut fibers = Vec::new();
             self.as_worker(index, |me| {
                 let local = me.local();
                 let _ = writeln!(
                     text,
-                    ", ready {:#x}, unstarted {}, floating ready {}, mail: {}, live {}, searching: {}",
+                    ", ready {:#x}, unstarted {}, floating ready {}, mail: {}, live {}, \
+                     alarms {}, due {:?}, searching: {}",
                     local.ready.with(|ready| ready.mask()),
                     local.cache.len(),
                     local.floats.len(),
                     me.worker().inbox.has_mail(),
                     local.live.get(),
+                    me.entries().0,
+                    (machine.dues.of(index) != NEVER).then(|| since_begin(machine.dues.of(index))),
                     local.searching.get(),
                 );
-                // A floating machine shows all its fibers to everybody.
-                if machine.config.floating && index != 0 {
-                    return;
-                }
-                me.for_each_fiber(&mut |header| {
-                    // SAFETY: alive while `for_each_fiber` shows it.
-                    fibers.push(me.report(unsafe { &*header }));
-                });
             });
-            for fiber in fibers.iter().take(REPORT_MAX) {
-                let _ = writeln!(text, "  {fiber}");
-            }
-            if fibers.len() > REPORT_MAX {
-                let _ = writeln!(text, "  and {} more", fibers.len() - REPORT_MAX);
-            }
         }
         text
     }
 
-    /// Between two steps: panics if what the scheduler's files promise of each other does not hold.
-    pub(super) fn look_for_contradictions(&self) {
+    /// After a step of worker `index`: panics if what the scheduler's files promise of each other does not hold.
+    pub(super) fn look_for_contradictions(&self, index: usize) {
+        self.look_at_alarms(index);
         let machine = self.machine();
         let shared = machine.shared.lock();
         let idle = &machine.shared.idle;
@@ -145,6 +171,11 @@ impl Driver {
             ("idle workers in the idle word", idle.0),
             ("searchers in the idle word", idle.1),
             ("parked fibers", metrics.parked),
+            ("deadlines in the metrics", metrics.timers_pending),
+            (
+                "workers to be woken for deadlines",
+                u64::from(machine.dues.next().is_some()),
+            ),
             ("stacks in use", metrics.stacks_in_use),
             (
                 "fibers spawned beyond those ended",
@@ -203,6 +234,8 @@ fn leftovers(me: Own) -> impl Iterator<Item = &'static str> {
             "stacks",
         ),
         (local.no_switch.get() != 0, "a call on its own stack"),
+        (me.entries().0 != 0, "deadlines"),
+        (local.stated_due.get(), "a due"),
     ]
     .into_iter()
     .filter_map(|(left, what)| left.then_some(what))

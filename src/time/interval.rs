@@ -60,6 +60,7 @@ impl Interval {
     ///
     /// *Blocks* the fiber, or the plain thread. *Cancellation* and enclosing deadlines unwind; the tick is then
     /// still to come.
+    #[inline(always)]
     pub fn tick(&mut self) -> Instant {
         let Some(at) = self.next else {
             // Beyond the clock's range.

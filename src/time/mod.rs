@@ -25,7 +25,7 @@ pub use crate::instant::Instant;
 pub use interval::{Interval, MissedTick, interval, interval_at};
 pub use timeout::{Elapsed, deadline, timeout};
 
-use crate::machine::clock::current_ns;
+use crate::machine::clock::{current_ns, has_come};
 use crate::machine::park;
 use crate::wait::cancel;
 use crate::wait::deadline::after;
@@ -49,7 +49,7 @@ pub fn sleep(duration: Duration) {
 #[inline(always)]
 pub fn sleep_until(deadline: impl Into<Instant>) {
     let at_ns = deadline.into().0;
-    if at_ns <= current_ns() {
+    if has_come(at_ns) {
         crate::current::yield_now();
     } else {
         until(at_ns);

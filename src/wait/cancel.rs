@@ -23,7 +23,7 @@ use crate::fiber::current;
 use crate::fiber::header::{FiberRef, Header};
 use crate::fiber::reasons::Reasons;
 use crate::machine::alarm::arm;
-use crate::machine::clock::current_ns;
+use crate::machine::clock::{current_ns, has_come};
 use crate::machine::park;
 use crate::machine::worker::Own;
 use crate::wait::deadline::{self, Expired};
@@ -200,13 +200,11 @@ pub(crate) fn sleep_until(mask: u16, at_ns: u64) -> Result<u16, Unwind> {
             break Err(Unwind::Cancelled);
         }
         // TIMEOUT, but whose?
-        let me = Me::get();
-        let now_ns = current_ns();
-        if at_ns <= now_ns {
+        if has_come(at_ns) {
             break Ok(0);
         }
         if ends & TIMEOUT != 0
-            && let Some(frame) = deadline::expired(me.header(), now_ns)
+            && let Some(frame) = deadline::expired(Me::get().header(), current_ns())
         {
             break Err(Unwind::Expired(frame));
         }
