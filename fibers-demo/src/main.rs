@@ -1,4 +1,4 @@
-//! The demo of the `fibers` library: a tour of seven parts, or one part by its subcommand.
+//! The demo of the `fibers` library: a tour of nine parts, or one part by its subcommand.
 //!
 //! Every part lives in the file of its name, uses the public API only, starts a machine of its own,
 //! checks its own result and ends the process with status 1 when the result is wrong. Progress
@@ -6,7 +6,12 @@
 //! This file reads the command line and decides what runs; it knows nothing of fibers.
 
 mod calls;
+mod chance;
+mod cpu;
+mod deadlines;
 mod fib;
+mod histogram;
+mod lateness;
 mod memory;
 mod options;
 mod overflow;
@@ -16,6 +21,7 @@ mod report;
 mod ring;
 mod screen;
 mod skynet;
+mod sleepers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -50,6 +56,10 @@ enum Part {
     Priorities(priorities::Args),
     /// Let two fibers run closures on each other's stacks
     Calls(calls::Args),
+    /// Let a crowd of fibers sleep at once, and see how late each one wakes
+    Sleepers(sleepers::Args),
+    /// Serve clients under deadlines, cancel some of them, and count what is given back
+    Deadlines(deadlines::Args),
     /// Overflow a fiber's stack in a child process and show the report
     Overflow(overflow::Args),
 }
@@ -64,6 +74,8 @@ impl Part {
             Part::Fib(fib::Args::default()),
             Part::Priorities(priorities::Args::default()),
             Part::Calls(calls::Args::default()),
+            Part::Sleepers(sleepers::Args::tour()),
+            Part::Deadlines(deadlines::Args::default()),
             Part::Overflow(overflow::Args::default()),
         ]
     }
@@ -76,6 +88,8 @@ impl Part {
             Part::Fib(_) => "fib",
             Part::Priorities(_) => "priorities",
             Part::Calls(_) => "calls",
+            Part::Sleepers(_) => "sleepers",
+            Part::Deadlines(_) => "deadlines",
             Part::Overflow(_) => "overflow",
         }
     }
@@ -88,6 +102,8 @@ impl Part {
             Part::Fib(args) => fib::run(args, common, screen),
             Part::Priorities(args) => priorities::run(args, common, screen),
             Part::Calls(args) => calls::run(args, common, screen),
+            Part::Sleepers(args) => sleepers::run(args, common, screen),
+            Part::Deadlines(args) => deadlines::run(args, common, screen),
             Part::Overflow(args) => overflow::run(args, common, screen),
         }
     }

@@ -7,8 +7,14 @@ use std::time::Duration;
 
 use fibers::{Metrics, Runtime};
 
+use crate::memory;
+use crate::report::short_bytes;
+
 /// How long a machine may take to end once a part is over.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// A generous guess at one waiting fiber: two pages of stack, its cell, its share of page tables.
+const BYTES_EACH_MAX: u64 = 10 * 1024;
 
 /// Options that every part and the tour understand.
 #[derive(Clone, Debug, clap::Args)]
@@ -66,6 +72,23 @@ pub fn stop(machine: Runtime) -> Result<Metrics, String> {
         ));
     }
     Ok(metrics)
+}
+
+/// Refuses a crowd of waiting fibers that the memory of this host could not hold.
+pub fn fits_in_memory(count: u64) -> Result<(), String> {
+    let Some(available) = memory::available_bytes() else {
+        return Ok(());
+    };
+    let needed = count * BYTES_EACH_MAX;
+    if needed <= available {
+        return Ok(());
+    }
+    Err(format!(
+        "--size {count} may need {}, and {} are available: give --size {} or less",
+        short_bytes(needed),
+        short_bytes(available),
+        available / BYTES_EACH_MAX
+    ))
 }
 
 fn workers(text: &str) -> Result<usize, String> {

@@ -11,11 +11,8 @@ use fibers::{Fiber, JoinHandle};
 
 use crate::memory;
 use crate::options::{self, Common};
-use crate::report::{Memory, Report, Row, grouped, short_bytes};
+use crate::report::{Memory, Report, Row, grouped};
 use crate::screen::{Gauge, Screen};
-
-/// A generous guess at one parked fiber: two pages of stack, its cell, its share of page tables.
-const BYTES_EACH_MAX: u64 = 10 * 1024;
 
 /// Options of this part.
 #[derive(Debug, Default, clap::Args)]
@@ -43,7 +40,7 @@ struct Measured {
 /// Runs the part and checks that everybody parked and everybody woke.
 pub fn run(args: &Args, common: &Common, screen: &Screen) -> Result<Report, String> {
     let count = common.size(args.size, 100_000, 5_000);
-    fits_in_memory(count)?;
+    options::fits_in_memory(count)?;
     screen.heading(
         &format!(
             "parked: {} fibers wait at once, then all are woken",
@@ -138,21 +135,4 @@ fn wait_for_go(crowd: &Crowd, count: u64, starter: &Fiber) {
         fibers::park();
     }
     crowd.woken.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Refuses a crowd that the memory of this host could not hold.
-fn fits_in_memory(count: u64) -> Result<(), String> {
-    let Some(available) = memory::available_bytes() else {
-        return Ok(());
-    };
-    let needed = count * BYTES_EACH_MAX;
-    if needed <= available {
-        return Ok(());
-    }
-    Err(format!(
-        "--size {count} may need {}, and {} are available: give --size {} or less",
-        short_bytes(needed),
-        short_bytes(available),
-        available / BYTES_EACH_MAX
-    ))
 }

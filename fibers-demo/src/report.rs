@@ -172,7 +172,8 @@ pub fn short_bytes(bytes: u64) -> String {
     }
 }
 
-fn short_time(nanoseconds: f64) -> String {
+/// A time in the unit in which it is easiest to read.
+pub fn short_time(nanoseconds: f64) -> String {
     let steps = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
     match steps.into_iter().find(|(unit, _)| nanoseconds >= *unit) {
         Some((unit, name)) => format!("{:.1} {name}", nanoseconds / unit),

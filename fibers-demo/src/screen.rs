@@ -3,18 +3,20 @@
 //! The bars are drawn by a plain OS thread that samples counters many times a second; a fiber
 //! never draws, so the bars cost the fibers nothing but the core they borrow. The same thread
 //! samples the resident bytes. A `Watch` samples until `finish` or drop; then the bars stay on the
-//! screen as they are. indicatif hides the bars when stderr is not a terminal.
+//! screen as they are. indicatif hides the bars when stderr is not a terminal; a part that takes long
+//! can then tell its progress in lines (`watch_telling`).
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::memory;
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(40);
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Where headings and bars go.
 #[derive(Debug)]
@@ -29,6 +31,9 @@ pub struct Gauge {
     read: Box<dyn Fn() -> u64 + Send>,
     note: Box<dyn Fn() -> String + Send>,
 }
+
+/// Tells in one line how far a part is.
+type Teller = Box<dyn Fn() -> String + Send>;
 
 /// The sampling thread of a part that runs.
 #[derive(Debug)]
@@ -57,12 +62,31 @@ impl Screen {
     /// Prints one line of a part's story.
     pub fn say(&self, line: &str) {
         if !self.is_quiet {
-            println!("  {line}");
+            println!("{}", format!("  {line}").trim_end());
         }
+    }
+
+    /// Whether somebody sees story and bars on one terminal; otherwise the story must tell what bars show.
+    pub fn is_live(&self) -> bool {
+        !self.is_quiet && std::io::stdout().is_terminal() && std::io::stderr().is_terminal()
     }
 
     /// Starts to sample and to draw.
     pub fn watch(&self, gauges: Vec<Gauge>) -> Watch {
+        self.start(gauges, None)
+    }
+
+    /// As `watch`; where the bars are not seen, `tell` is asked for a line of the story now and then.
+    pub fn watch_telling(
+        &self,
+        gauges: Vec<Gauge>,
+        tell: impl Fn() -> String + Send + 'static,
+    ) -> Watch {
+        let must_tell = !self.is_quiet && !self.is_live();
+        self.start(gauges, must_tell.then(|| Box::new(tell) as Teller))
+    }
+
+    fn start(&self, gauges: Vec<Gauge>, tell: Option<Teller>) -> Watch {
         let target = if self.is_quiet {
             ProgressDrawTarget::hidden()
         } else {
@@ -73,12 +97,20 @@ impl Screen {
             let screen = MultiProgress::with_draw_target(target);
             let bars: Vec<ProgressBar> = gauges.iter().map(|gauge| gauge.bar(&screen)).collect();
             let mut peak_bytes = 0;
+            let mut told = Instant::now();
             loop {
                 let over = stopped.recv_timeout(SAMPLE_EVERY) != Err(RecvTimeoutError::Timeout);
                 peak_bytes = peak_bytes.max(memory::resident_bytes());
                 for (gauge, bar) in gauges.iter().zip(&bars) {
                     bar.set_message((gauge.note)());
                     bar.set_position((gauge.read)().min(gauge.total));
+                }
+                if let Some(tell) = &tell
+                    && told.elapsed() >= TELL_EVERY
+                    && !over
+                {
+                    println!("  {}", tell());
+                    told = Instant::now();
                 }
                 if over {
                     bars.iter().for_each(ProgressBar::abandon);

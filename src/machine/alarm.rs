@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use crate::fiber::alarm::NEVER;
 use crate::fiber::header::{FiberRef, Header};
 use crate::fiber::reasons::Reasons;
+use crate::fiber::runner::Runner;
 use crate::machine::wake::wake;
 use crate::machine::worker::{Own, Worker};
 use crate::queue::heap::Heap;
@@ -235,7 +236,10 @@ impl Own {
                 Due::Pinned(header) => {
                     self.counters().timers_fired.add(1);
                     // SAFETY: at home here, and had an entry: it has not ended.
-                    self.wake_at_home(unsafe { &*header }, TIMEOUT);
+                    let fiber = unsafe { &*header };
+                    // Of many that wake at once most have lain long: their stacks are in no cache.
+                    Runner::prefetch(fiber.runner.get());
+                    self.wake_at_home(fiber, TIMEOUT);
                 }
                 Due::Floating(fiber) => {
                     self.counters().timers_fired.add(1);

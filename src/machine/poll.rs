@@ -1,6 +1,7 @@
 //! Poll: the thread that waits for what happens outside the machine, and what becomes of it.
 //!
-//! One dedicated thread per machine blocks in the reactor. Today it brings sleeping workers their deadlines:
+//! One dedicated thread per machine blocks in the reactor. Today it gives memory of idle stacks back, and brings
+//! sleeping workers their deadlines:
 //! a worker that goes to sleep states when it must be up again (`dues.rs`), and the one timer is set for the
 //! earliest of them. Workers that run look at the clock themselves (`alarm.rs`).
 
@@ -12,6 +13,9 @@ use crate::machine::core::Machine;
 use crate::machine::wake::notify;
 use crate::os;
 use crate::reactor::Events;
+
+/// How long between two rounds of giving stacks back to the kernel.
+const UPKEEP_NS: u64 = 50_000_000;
 
 impl Machine {
     /// Starts the dedicated thread. It ends after `end_polling`.
@@ -38,6 +42,31 @@ impl Machine {
         }
     }
 
+    /// Stacks that nobody uses are given back in a while, by the dedicated thread: it is slow work, and a worker
+    /// that did it could not be woken meanwhile.
+    pub(crate) fn state_upkeep(&self) {
+        if self.pool.needs_upkeep() {
+            self.plan_upkeep(self.clock.now_ns());
+        }
+    }
+
+    fn keep_up(&self, now_ns: u64) {
+        let mut between = || {
+            if self.dues.is_due(self.clock.now_ns()) {
+                self.ring();
+            }
+        };
+        if self.pool.keep_up(now_ns, &mut between) {
+            self.plan_upkeep(now_ns);
+        }
+    }
+
+    fn plan_upkeep(&self, now_ns: u64) {
+        let at_ns = now_ns + UPKEEP_NS;
+        self.dues
+            .want(self.workers.len(), at_ns, |at_ns| self.set_timer(at_ns));
+    }
+
     /// Ends the dedicated thread. By the last worker that leaves, or by whoever could not start them all.
     pub(crate) fn end_polling(&self) {
         if let Some(reactor) = &self.reactor {
@@ -55,7 +84,10 @@ impl Machine {
             |index| due.push(index),
         );
         for index in due {
-            notify(self.workers[index]);
+            match self.workers.get(index) {
+                Some(worker) => notify(worker),
+                None => self.keep_up(now_ns),
+            }
         }
     }
 

@@ -16,8 +16,6 @@ use crate::primitive::heavy_fence;
 /// The sentinel's first nap; each further one is twice as long.
 const NAP_FIRST: Duration = Duration::from_micros(50);
 pub(crate) const NAP_LAST: Duration = Duration::from_millis(1);
-/// How long between two rounds of giving stacks back to the kernel.
-const DECAY: Duration = Duration::from_millis(50);
 /// How long until an idle worker tries again to get a stack for those that found none.
 pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
@@ -50,11 +48,10 @@ impl Own {
         let word = &self.worker().sleep;
         let machine = self.machine();
         while down != Down::Up && !word.is_notified() {
-            let more_stacks = machine.pool.maintain(machine.clock.now_ns());
+            machine.state_upkeep();
             let timeout = match down {
                 Down::Sentinel => Some(nap),
                 _ if machine.is_starving() => Some(RETRY),
-                _ if more_stacks => Some(DECAY),
                 _ => None,
             };
             let _ = futex::wait(word.futex(), ASLEEP, timeout);

@@ -30,6 +30,19 @@ pub(crate) mod raw_err;
 pub(crate) mod signal;
 pub(crate) mod thread;
 
+/// Asks the processor to have that cache line at hand soon. Any address: a hint, and no access.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// Lets a unit test run its body in a child process.
 #[cfg(test)]
 pub(crate) mod child;

@@ -24,6 +24,8 @@ const CUT_MAX: usize = 8;
 /// frees a page or two), and releases stacks of at most so many bytes (about 20 ms if every page of
 /// them was touched): the worker that does it may be wanted meanwhile.
 const CALLS_MAX: usize = 1024;
+/// How many neighbours go in one call, at the most: it takes some 100 us.
+const RUN_MAX: usize = 64;
 const RELEASE_BYTES_MAX: usize = 256 << 20;
 /// Rounds are at least this far apart, however many workers ask for one.
 const ROUND_INTERVAL_NS: u64 = 40_000_000;
@@ -65,9 +67,11 @@ pub(crate) struct PoolStats {
 }
 
 /// What a round may still do.
-struct Budget {
+struct Budget<'a> {
     calls: usize,
     release_bytes: usize,
+    /// Called after each call.
+    between: &'a mut dyn FnMut(),
 }
 
 /// One class's share of the pool.
@@ -89,6 +93,10 @@ pub(crate) struct StackPool {
     returned: AtomicU64,
     /// The kernel refuses to take memory back (it is locked), so that rounds are of no use.
     memory_stays: AtomicBool,
+    /// Stacks came in since the last round began.
+    given: AtomicBool,
+    /// Somebody makes rounds.
+    kept_up: AtomicBool,
 }
 
 impl StackPool {
@@ -125,6 +133,8 @@ impl StackPool {
             last_round_ns: AtomicU64::new(0),
             returned: AtomicU64::new(0),
             memory_stays: AtomicBool::new(false),
+            given: AtomicBool::new(false),
+            kept_up: AtomicBool::new(false),
         })
     }
 
@@ -215,13 +225,34 @@ impl StackPool {
         let count = stacks.len().saturating_sub(leave);
         if count > 0 {
             self.shelf(class).lock().depot.give(stacks.drain(..count));
+            // Written only if changed: all workers come by here.
+            if !self.given.load(Relaxed) {
+                self.given.store(true, Relaxed);
+            }
         }
+    }
+
+    /// True if somebody should call [`keep_up`](Self::keep_up) in a while, and nobody was told so before.
+    pub(crate) fn needs_upkeep(&self) -> bool {
+        self.given.load(Relaxed) && !self.kept_up.load(Relaxed) && !self.kept_up.swap(true, Relaxed)
+    }
+
+    /// A round of [`maintain`](Self::maintain). True: another one is needed in a while. By whoever was told so.
+    /// Calls `between` every 100 us or so.
+    pub(crate) fn keep_up(&self, now_ns: u64, between: &mut dyn FnMut()) -> bool {
+        // Before the round: what is given meanwhile counts for the next one.
+        self.given.store(false, Relaxed);
+        if self.maintain(now_ns, between) {
+            return true;
+        }
+        self.kept_up.store(false, Relaxed);
+        self.needs_upkeep()
     }
 
     /// Gives memory of idle stacks back, a bounded amount; the rules are at the head of `depot`.
     ///
-    /// For idle workers to call about every 50 ms. True: there will be more to do, so call again.
-    pub(crate) fn maintain(&self, now_ns: u64) -> bool {
+    /// To be called about every 50 ms. True: there will be more to do, so call again.
+    pub(crate) fn maintain(&self, now_ns: u64, between: &mut dyn FnMut()) -> bool {
         if self.memory_stays.load(Relaxed) {
             return false;
         }
@@ -241,6 +272,7 @@ impl StackPool {
         let mut left = Budget {
             calls: CALLS_MAX,
             release_bytes: RELEASE_BYTES_MAX,
+            between,
         };
         let mut more = false;
         for class in SizeClass::all() {
@@ -250,7 +282,7 @@ impl StackPool {
     }
 
     /// One class's part of a round.
-    fn maintain_class(&self, class: SizeClass, left: &mut Budget) -> bool {
+    fn maintain_class(&self, class: SizeClass, left: &mut Budget<'_>) -> bool {
         let shelf = self.shelf(class);
         let mut round = {
             let mut shelf = shelf.lock();
@@ -275,11 +307,12 @@ impl StackPool {
 
     /// Gives back all memory of the first so many of `stacks`, which it sorts; returns how many.
     /// Neighbours go in one call: guards outlive it, whichever method made them.
-    fn release(&self, class: SizeClass, stacks: &mut [StackRef], left: &mut Budget) -> usize {
+    fn release(&self, class: SizeClass, stacks: &mut [StackRef], left: &mut Budget<'_>) -> usize {
         stacks.sort_unstable();
         let mut done = 0;
         for run in stacks
             .chunk_by(|low, high| class.limit_of(*low) + class.bytes() == class.limit_of(*high))
+            .flat_map(|run| run.chunks(RUN_MAX))
         {
             // The run's own lowest guard is left out only because there is nothing to free.
             let bytes = run.len() * class.bytes() - self.guard_bytes;
@@ -292,7 +325,7 @@ impl StackPool {
     }
 
     /// Gives back all but the top of the first so many of `stacks`; returns how many.
-    fn trim(&self, class: SizeClass, stacks: &[StackRef], left: &mut Budget) -> usize {
+    fn trim(&self, class: SizeClass, stacks: &[StackRef], left: &mut Budget<'_>) -> usize {
         let one = |stack: &&StackRef| {
             let kept_from = (stack.base() + HEAD_BYTES - KEPT_BYTES) & !(memory::page_size() - 1);
             let bytes = kept_from.saturating_sub(class.limit_of(**stack) + self.guard_bytes);
@@ -302,7 +335,13 @@ impl StackPool {
     }
 
     /// Discards `bytes` from the end of the guard of `stack` upwards; false if it was not done.
-    fn discard(&self, class: SizeClass, stack: StackRef, bytes: usize, left: &mut Budget) -> bool {
+    fn discard(
+        &self,
+        class: SizeClass,
+        stack: StackRef,
+        bytes: usize,
+        left: &mut Budget<'_>,
+    ) -> bool {
         if left.calls == 0 || self.memory_stays.load(Relaxed) {
             return false;
         }
@@ -314,6 +353,7 @@ impl StackPool {
             let start = class.limit_ptr(stack).add(self.guard_bytes);
             memory::discard(start, bytes)
         };
+        (left.between)();
         if done.is_err() {
             self.memory_stays.store(true, Relaxed);
         }

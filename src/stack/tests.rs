@@ -44,7 +44,7 @@ fn take(pool: &StackPool, class: SizeClass, count: usize) -> Vec<StackRef> {
 fn settle(pool: &StackPool, now_ns: &mut u64) -> usize {
     for rounds in 1..10_000 {
         *now_ns += ROUND_NS;
-        if !pool.maintain(*now_ns) {
+        if !pool.maintain(*now_ns, &mut || ()) {
             return rounds;
         }
     }
@@ -269,15 +269,21 @@ fn stacks_in_use_since_the_last_round_are_left_alone() {
     let mut stacks = take(&pool, class, 50);
     pool.give(class, &mut stacks, 0);
     let mut now_ns = ROUND_NS;
-    assert!(pool.maintain(now_ns), "just given: not unused yet");
+    assert!(
+        pool.maintain(now_ns, &mut || ()),
+        "just given: not unused yet"
+    );
     assert_eq!(pool.stats().returned, 0);
     for _ in 0..10 {
         // All fifty are used in each interval.
         let mut stacks = take(&pool, class, 50);
         pool.give(class, &mut stacks, 0);
         now_ns += ROUND_NS;
-        assert!(pool.maintain(now_ns));
-        assert!(pool.maintain(now_ns + 1), "too soon for another round");
+        assert!(pool.maintain(now_ns, &mut || ()));
+        assert!(
+            pool.maintain(now_ns + 1, &mut || ()),
+            "too soon for another round"
+        );
         assert_eq!(pool.stats().returned, 0);
     }
     settle(&pool, &mut now_ns);
@@ -341,7 +347,7 @@ fn threads_share_a_pool_without_sharing_a_stack() {
             let mut now_ns = 0;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 now_ns += ROUND_NS;
-                pool.maintain(now_ns);
+                pool.maintain(now_ns, &mut || ());
             }
         });
         workers

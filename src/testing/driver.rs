@@ -241,13 +241,15 @@ impl Driver {
         let Some(fiber) = self.any_fiber(index) else {
             return;
         };
+        // Both are hints, that may come for nothing.
+        let hint = [Reasons::UNPARK, Reasons::TIMEOUT][self.chance.below(2)];
         // From a worker between two fibers (its home perhaps), or from a foreign thread. Not from one that
         // is on its way to sleep: no fiber runs there.
         let from = self.chance.below(workers.len());
         let awake = self.seats[from].phase == Phase::Awake;
         let turn = awake.then(|| Turn::of(workers[from]));
         // SAFETY: we hold a reference.
-        unsafe { wake(fiber.as_ptr(), Reasons::UNPARK.0) };
+        unsafe { wake(fiber.as_ptr(), hint.0) };
         drop(turn);
     }
 

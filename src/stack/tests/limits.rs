@@ -156,7 +156,7 @@ fn memory_goes_back_after_a_peak_in_bounded_rounds() {
                 now_ns += ROUND_NS;
                 rounds += 1;
                 let start = std::time::Instant::now();
-                let more = pool.maintain(now_ns);
+                let more = pool.maintain(now_ns, &mut || ());
                 longest = longest.max(start.elapsed());
                 if !more {
                     break;
@@ -228,9 +228,9 @@ fn locked_memory_keeps_its_guards_and_its_contents() {
             }
             stacks.iter().for_each(|stack| touch(*stack, 4096));
             pool.give(class, &mut stacks, 0);
-            (1..5).for_each(|round| _ = pool.maintain(round * ROUND_NS));
+            (1..5).for_each(|round| _ = pool.maintain(round * ROUND_NS, &mut || ()));
             assert!(
-                !pool.maintain(9 * ROUND_NS),
+                !pool.maintain(9 * ROUND_NS, &mut || ()),
                 "there is no use in asking again"
             );
             assert_eq!(pool.stats().returned, 0);

@@ -1,0 +1,230 @@
+//! The program as a whole: what it prints for people and for programs, and how it refuses bad input.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn demo(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fibers-demo"))
+        .args(arguments)
+        .output()
+        .expect("the demo starts")
+}
+
+/// Runs one part and reads its line of JSON.
+fn json(arguments: &[&str]) -> Value {
+    let output = demo(&[arguments, &["--json"]].concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(&text).expect("the line is JSON")
+}
+
+fn number(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no whole number"))
+}
+
+/// Runs it with arguments that it must refuse; returns the status and what it said.
+fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = demo(arguments);
+    assert!(!output.status.success(), "{arguments:?} was accepted");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+#[test]
+fn sleepers_report_how_late_each_one_was() {
+    let report = json(&["sleepers", "--size", "2k", "--min", "5", "--max", "50"]);
+    assert_eq!(report["ok"], true);
+    assert_eq!(report["size"], 2_000);
+    assert_eq!(report["min_ms"], 5);
+    assert_eq!(report["early"], 0);
+    assert_eq!(report["late"]["count"], 2_000);
+    let shares = ["p50_us", "p99_us", "p999_us", "max_us"].map(|share| {
+        report["late"][share]
+            .as_f64()
+            .unwrap_or_else(|| panic!("no {share}"))
+    });
+    assert!(shares.is_sorted(), "{shares:?}");
+    let histogram = report["histogram"].as_array().expect("buckets");
+    assert_eq!(histogram.len(), 9);
+    assert_eq!(histogram[8]["below_us"], Value::Null);
+    let counted: u64 = histogram
+        .iter()
+        .map(|bucket| number(&bucket["count"]))
+        .sum();
+    assert_eq!(counted, 2_000);
+    assert!(report["cpu_seconds"].is_f64());
+    assert!(number(&report["timer_sets"]) > 0);
+    assert!(number(&report["rows"][1]["bytes_each"]) > 0);
+    let seconds = report["rows"][1]["seconds"].as_f64().expect("seconds");
+    assert!(seconds >= 0.005, "{seconds}");
+}
+
+#[test]
+fn one_sleeper_of_no_length_is_a_crowd_too() {
+    let report = json(&["sleepers", "--size", "1", "--min", "0", "--max", "0"]);
+    assert_eq!(report["late"]["count"], 1);
+}
+
+#[test]
+fn sleepers_without_a_terminal_tell_in_plain_lines() {
+    let output = demo(&["sleepers", "--size", "3k", "--min", "900", "--max", "950"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("3,000 started, 3,000 pending"), "{text}");
+    assert_eq!(text.matches("  late ").count(), 10, "{text}");
+    assert!(text.contains("none was early"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn deadlines_account_for_every_client() {
+    let report = json(&["deadlines", "--size", "1k", "--quick"]);
+    assert_eq!(report["ok"], true);
+    let ends = report["ends"].as_object().expect("ends");
+    assert_eq!(ends.len(), 5);
+    assert_eq!(ends.values().map(number).sum::<u64>(), 1_000);
+    assert!(number(&ends["cancelled"]) <= number(&report["asked_to_cancel"]));
+    assert!(number(&report["connections_taken"]) > 0);
+    assert_eq!(
+        report["connections_taken"],
+        report["connections_given_back"]
+    );
+    assert_eq!(report["commits_begun"], report["commits_finished"]);
+    for name in ["inner_timeouts", "outer_timeouts"] {
+        assert!(report[name]["p50_us"].is_f64(), "{report}");
+        assert!(report[name]["p99_us"].is_f64(), "{report}");
+    }
+    assert!(report["timeout_extra_ns"].is_f64());
+    assert_eq!(report["rows"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn whoever_has_time_is_answered_at_once() {
+    let report = json(&[
+        "deadlines",
+        "--quick",
+        "--size=500",
+        "--budget=60k",
+        "--patience=60k",
+        "--cancel=0",
+    ]);
+    assert_eq!(report["ends"]["answered_at_once"], 500);
+    assert_eq!(report["commits_finished"], 125);
+    assert_eq!(report["retries"], 0);
+    assert_eq!(report["asked_to_cancel"], 0);
+}
+
+#[test]
+fn whoever_has_no_time_is_not_answered() {
+    let report = json(&["deadlines", "--quick", "--size=500", "--budget=1"]);
+    let ends = &report["ends"];
+    assert_eq!(ends["answered_at_once"], 0);
+    assert_eq!(
+        number(&ends["over_budget"]) + number(&ends["cancelled"]),
+        500
+    );
+    assert_eq!(report["outer_timeouts"]["count"], ends["over_budget"]);
+}
+
+#[test]
+fn whoever_has_no_patience_gives_up_after_the_last_try() {
+    let report = json(&[
+        "deadlines",
+        "--quick",
+        "--size=300",
+        "--patience=1",
+        "--retries=3",
+        "--budget=60k",
+        "--cancel=0",
+    ]);
+    // Nearly all do; on a busy computer some answers may come as the clock is looked at.
+    let gave_up = number(&report["ends"]["gave_up"]);
+    assert!(gave_up > 0);
+    assert_eq!(report["ends"]["over_budget"], 0);
+    assert_eq!(
+        number(&report["retries"]) + gave_up,
+        number(&report["inner_timeouts"]["count"])
+    );
+}
+
+#[test]
+fn all_clients_can_be_cancelled() {
+    let report = json(&["deadlines", "--quick", "--size=300", "--cancel=100"]);
+    assert_eq!(report["asked_to_cancel"], 300);
+    assert!(number(&report["ends"]["cancelled"]) > 0);
+}
+
+#[test]
+fn a_seed_repeats_who_is_cancelled() {
+    let asked = |seed: &str| {
+        let report = json(&["deadlines", "--quick", "--size=400", "--seed", seed]);
+        number(&report["asked_to_cancel"])
+    };
+    assert_eq!(asked("5"), asked("5"));
+}
+
+#[test]
+fn values_out_of_range_are_refused_by_name() {
+    for (arguments, range) in [
+        (["sleepers", "--size", "0"], "1 to 2000000"),
+        (["sleepers", "--size", "3M"], "1 to 2000000"),
+        (["sleepers", "--min", "600001"], "0 to 600000"),
+        (["sleepers", "--max", "1.5"], "0 to 600000"),
+        (["deadlines", "--size", "2M"], "1 to 1000000"),
+        (["deadlines", "--budget", "0"], "1 to 60000"),
+        (["deadlines", "--patience", "1m5"], "1 to 60000"),
+        (["deadlines", "--retries", "11"], "0 to 10"),
+        (["deadlines", "--cancel", "101"], "0 to 100"),
+        (["deadlines", "--seed", "x"], "0 to 1000000000"),
+    ] {
+        let (status, said) = refused(&arguments);
+        assert_eq!(status, Some(2));
+        for part in [arguments[1], arguments[2], range] {
+            assert!(said.contains(part), "{arguments:?}: no {part:?} in {said}");
+        }
+    }
+}
+
+#[test]
+fn a_shortest_sleep_above_the_longest_is_refused_with_both_ways_out() {
+    let (status, said) = refused(&["sleepers", "--min", "30", "--max", "20"]);
+    assert_eq!(status, Some(1));
+    for part in [
+        "--min 30",
+        "--max 20",
+        "--min 20 or less",
+        "--max 30 or more",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    // The other end may be a default: that is named as well.
+    let (_, said) = refused(&["sleepers", "--quick", "--min", "900"]);
+    assert!(said.contains("--max 900 or more"), "{said}");
+}
+
+#[test]
+fn a_refusal_is_json_where_json_was_asked_for() {
+    let output = demo(&["sleepers", "--min=2", "--max=1", "--json"]);
+    let line: Value = serde_json::from_slice(&output.stdout).expect("a line of JSON");
+    assert_eq!(line["ok"], false);
+    assert_eq!(line["part"], "sleepers");
+    assert!(
+        line["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("--min 2"))
+    );
+}
+
+#[test]
+fn the_help_names_both_parts() {
+    let output = demo(&["--help"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    for part in ["sleepers", "deadlines"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
