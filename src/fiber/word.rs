@@ -206,6 +206,7 @@ impl Word {
     }
 
     /// True if wakes wait in a word that was never absorbed.
+    #[inline]
     pub(crate) fn has_unabsorbed(&self) -> bool {
         // Relaxed: a hint, `absorb` follows.
         let word = self.0.load(Ordering::Relaxed);
@@ -215,6 +216,7 @@ impl Word {
     // ---- shared ----
 
     /// True if the word itself carries the sleep (floating fibers and threads).
+    #[inline]
     pub(crate) fn is_shared(&self) -> bool {
         // Relaxed: constant since creation.
         self.0.load(Ordering::Relaxed) & SHARED != 0

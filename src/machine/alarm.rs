@@ -79,15 +79,28 @@ impl Alarm {
 #[inline(always)]
 pub(crate) fn arm(me: Option<Own>, fiber: &Header, at_ns: u64) {
     fiber.alarm.set_at_ns(at_ns);
-    if fiber.word.is_shared() {
-        let _ = fiber.word.try_take(TIMEOUT);
-    } else {
-        fiber.reasons.set(fiber.reasons.get() & !TIMEOUT);
-    }
+    take_back(fiber);
     if at_ns != NEVER
         && let Some(me) = me
     {
         me.keep(fiber, at_ns);
+    }
+}
+
+/// Wakes the running fiber, or this thread, at no moment.
+#[inline(always)]
+pub(crate) fn disarm(fiber: &Header) {
+    fiber.alarm.set_at_ns(NEVER);
+    take_back(fiber);
+}
+
+/// Takes back the `TIMEOUT` that is pending.
+#[inline(always)]
+fn take_back(fiber: &Header) {
+    if fiber.word.is_shared() {
+        let _ = fiber.word.try_take(TIMEOUT);
+    } else {
+        fiber.reasons.set(fiber.reasons.get() & !TIMEOUT);
     }
 }
 
@@ -98,6 +111,23 @@ impl Own {
         let now_ns = self.machine().clock.now_ns();
         self.local().clock_ns.set(now_ns);
         now_ns
+    }
+
+    /// A moment that is now, or very little later: to add a duration to.
+    #[inline]
+    pub(crate) fn soon_ns(self) -> u64 {
+        if self.machine().is_driven() {
+            return self.now_ns();
+        }
+        let local = self.local();
+        let soon_ns = local.cycles.soon_ns();
+        local.soon_ns.set(soon_ns);
+        soon_ns
+    }
+
+    /// The last that this thread has heard of the time.
+    fn heard_ns(self) -> u64 {
+        self.local().clock_ns.get().max(self.local().soon_ns.get())
     }
 
     /// Sees to it that an entry for that moment, or an earlier one, is in a heap (ALARM-1).
@@ -123,7 +153,7 @@ impl Own {
             && index != self.index()
         {
             let worker = self.machine().workers[index];
-            let latest = latest(at_ns, self.local().clock_ns.get());
+            let latest = latest(at_ns, self.heard_ns());
             // SAFETY: floating.
             let kept = unsafe {
                 worker.alarm.with(true, |heap| {
@@ -147,7 +177,7 @@ impl Own {
     /// Puts an entry into our heap, or moves it there to an earlier moment.
     #[inline(never)]
     fn enroll(self, fiber: &Header, at_ns: u64, floating: bool) {
-        let latest = latest(at_ns, self.local().clock_ns.get());
+        let latest = latest(at_ns, self.heard_ns());
         // SAFETY: ours. The fiber takes its entry out before it ends (`forget`).
         let now = unsafe {
             self.worker().alarm.with(floating, |heap| {
@@ -196,9 +226,14 @@ impl Own {
         if (tick.wrapping_sub(local.next_look.get()) as i32) < 0 {
             return;
         }
-        let now_ns = self.now_ns();
-        let long = now_ns.wrapping_sub(local.looked_ns.replace(now_ns)) >= LONG_NS;
-        let served = self.serve(now_ns);
+        // Never before now: what is not due by then is not due, and the real clock need not be asked.
+        let soon_ns = self.soon_ns();
+        let long = soon_ns.wrapping_sub(local.looked_ns.replace(soon_ns)) >= LONG_NS;
+        let served = if self.is_due(soon_ns) {
+            self.serve(self.now_ns())
+        } else {
+            0
+        };
         let every = if long || served == SERVED_MAX {
             1
         } else {

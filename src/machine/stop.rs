@@ -141,7 +141,7 @@ impl Own {
             return false;
         }
         if !self.local().swept.replace(true) {
-            self.sweep();
+            self.sweep(|_| true);
         }
         let shared = self.machine().shared.lock();
         let leaves = self.may_leave(&shared);
@@ -191,7 +191,10 @@ impl Own {
         if self.local().swept_to.replace(sweep) == sweep {
             return;
         }
-        self.sweep();
+        // One that was spawned after `cancel_all` may have started here before this sweep (a stolen one), or on
+        // another worker of a floating machine: it goes on.
+        let epoch = machine.epoch();
+        self.sweep(|fiber| fiber.alarm.epoch != epoch);
         let mut shared = machine.shared.lock();
         if shared.sweep == sweep {
             shared.sweeps_left -= 1;
@@ -201,11 +204,15 @@ impl Own {
         }
     }
 
-    /// Step (3): cancels every started fiber at home.
-    fn sweep(self) {
+    /// Step (3): cancels every started fiber at home that is `meant`.
+    fn sweep(self, meant: impl Fn(&Header) -> bool) {
         self.for_each_fiber(&mut |header| {
             // SAFETY: alive while `for_each_fiber` shows it.
-            unsafe { wake(header, Reasons::CANCEL.0) };
+            let fiber = unsafe { &*header };
+            if meant(fiber) {
+                // SAFETY: as above.
+                unsafe { wake(fiber, Reasons::CANCEL.0) };
+            }
         });
     }
 

@@ -28,6 +28,7 @@ use crate::machine::idle::SleepWord;
 use crate::machine::item::Item;
 use crate::machine::metrics::Counters;
 use crate::machine::rng::Rng;
+use crate::os::cycles::Cycles;
 use crate::queue::inbox::Inbox;
 use crate::queue::lists::Lists;
 use crate::stack::{SizeClass, StackRef};
@@ -124,6 +125,9 @@ pub(crate) struct Local {
     pub looked_ns: Cell<u64>,
     /// The time when this thread last asked for it.
     pub clock_ns: Cell<u64>,
+    /// This thread's cheap clock, and what it last said.
+    pub cycles: Cycles,
+    pub soon_ns: Cell<u64>,
     /// When it was last woken for a deadline; and whether nothing else has come to it since.
     pub rang_ns: Cell<u64>,
     pub rang: Cell<bool>,
@@ -198,6 +202,8 @@ impl Worker {
                 next_look: Cell::new(0),
                 looked_ns: Cell::new(0),
                 clock_ns: Cell::new(0),
+                cycles: Cycles::new(),
+                soon_ns: Cell::new(0),
                 rang_ns: Cell::new(0),
                 rang: Cell::new(false),
                 stated_due: Cell::new(false),
@@ -236,6 +242,7 @@ impl Worker {
         local.next_look.set(0);
         local.looked_ns.set(0);
         local.clock_ns.set(0);
+        local.soon_ns.set(0);
         local.rang_ns.set(0);
         local.rang.set(false);
         // The first lone push of a young machine has no sentinel to rely on (SHARED-3).

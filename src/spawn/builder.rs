@@ -214,6 +214,7 @@ where
     if let Some(me) = Own::current() {
         let new = NewFiber {
             class: me.machine().class.index() as u8,
+            epoch: me.machine().epoch(),
             ..NewFiber::default()
         };
         // SAFETY: everything is 'static and Send.

@@ -25,7 +25,7 @@ pub use crate::instant::Instant;
 pub use interval::{Interval, MissedTick, interval, interval_at};
 pub use timeout::{Elapsed, deadline, timeout};
 
-use crate::machine::clock::{current_ns, has_come};
+use crate::machine::clock::{current_ns, has_come, soon_ns};
 use crate::machine::park;
 use crate::wait::cancel;
 use crate::wait::deadline::after;
@@ -40,7 +40,7 @@ pub fn sleep(duration: Duration) {
     if duration.is_zero() {
         crate::current::yield_now();
     } else {
-        until(after(current_ns(), duration));
+        until(after(soon_ns(), duration));
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::machine::clock::current_ns;
 use crate::time::Instant;
 use crate::wait::deadline::{after, within};
 
@@ -57,7 +56,7 @@ impl From<Elapsed> for std::io::Error {
 #[inline(always)]
 pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
     unwinds();
-    within(after(current_ns(), duration), f).ok_or(Elapsed)
+    within(|me| after(me.soon_ns(), duration), f).ok_or(Elapsed)
 }
 
 /// Runs `f` until that moment at the latest. As [`timeout`].
@@ -70,7 +69,8 @@ pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapse
 #[inline(always)]
 pub fn deadline<R>(at: impl Into<Instant>, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
     unwinds();
-    within(at.into().0, f).ok_or(Elapsed)
+    let at_ns = at.into().0;
+    within(|_| at_ns, f).ok_or(Elapsed)
 }
 
 #[inline(always)]

@@ -26,6 +26,7 @@ use crate::machine::alarm::arm;
 use crate::machine::clock::{current_ns, has_come};
 use crate::machine::park;
 use crate::machine::worker::Own;
+use crate::os;
 use crate::wait::deadline::{self, Expired};
 
 const CANCEL: u16 = Reasons::CANCEL.0;
@@ -86,6 +87,15 @@ impl Me {
         match self {
             Self::Fiber(me, _) => Some(*me),
             Self::Thread(_) => None,
+        }
+    }
+
+    /// A moment that is now, or very little later: to add a duration to.
+    #[inline(always)]
+    pub(crate) fn soon_ns(&self) -> u64 {
+        match self {
+            Self::Fiber(me, _) => me.soon_ns(),
+            Self::Thread(_) => os::clock::now_ns(),
         }
     }
 

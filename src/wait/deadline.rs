@@ -13,7 +13,7 @@ use std::ptr;
 use crate::fiber::alarm::{Frame, NEVER};
 use crate::fiber::header::Header;
 use crate::fiber::reasons::Reasons;
-use crate::machine::alarm::arm;
+use crate::machine::alarm::{arm, disarm};
 use crate::wait::cancel::Me;
 
 /// The payload of an unwind to a frame. Private: nobody but the frame's call stops it for good.
@@ -48,11 +48,12 @@ pub(crate) fn expired(fiber: &Header, now_ns: u64) -> Option<*const Frame> {
     None
 }
 
-/// Runs `f` with a deadline. `None`: it passed while `f` waited, and `f` was unwound.
+/// Runs `f` with the deadline that `at_ns` names. `None`: it passed while `f` waited, and `f` was unwound.
 #[inline(always)]
-pub(crate) fn within<R>(at_ns: u64, f: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn within<R>(at_ns: impl FnOnce(&Me) -> u64, f: impl FnOnce() -> R) -> Option<R> {
     let me = Me::get();
     let header = me.header();
+    let at_ns = at_ns(&me);
     let frame = Frame {
         at_ns,
         earliest_ns: at_ns.min(header.alarm.enclosing_ns()),
@@ -62,13 +63,15 @@ pub(crate) fn within<R>(at_ns: u64, f: impl FnOnce() -> R) -> Option<R> {
     header.alarm.frame.set(&raw const frame);
     let ends = header.ends.replace(header.ends.get() | Reasons::TIMEOUT.0);
     arm(me.worker(), header, frame.earliest_ns);
-    drop(me);
     let outcome = catch_unwind(AssertUnwindSafe(f));
-    // Read again: a floating fiber may be on another worker now.
-    let me = Me::get();
-    me.header().alarm.frame.set(frame.outer);
-    me.header().ends.set(ends);
-    me.arm(NEVER);
+    header.alarm.frame.set(frame.outer);
+    header.ends.set(ends);
+    if frame.outer.is_null() {
+        disarm(header);
+    } else {
+        // Asked again: a floating fiber may be on another worker now.
+        Me::get().arm(NEVER);
+    }
     match outcome {
         Ok(value) => Some(value),
         Err(payload) => {
@@ -92,6 +95,10 @@ impl Frame {
 }
 
 /// `NEVER` if the sum is beyond the clock's range.
+#[inline]
 pub(crate) fn after(now_ns: u64, duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).map_or(NEVER, |ns| now_ns.saturating_add(ns))
+    let whole_ns = duration.as_secs().checked_mul(1_000_000_000);
+    whole_ns.map_or(NEVER, |ns| {
+        now_ns.saturating_add(ns.saturating_add(duration.subsec_nanos().into()))
+    })
 }
