@@ -14,6 +14,7 @@ const FILES: &[(&str, &str)] = &[
     ("scope", "src/fiber/scope.rs"),
     ("inbox", "src/queue/inbox.rs"),
     ("idle", "src/machine/idle.rs"),
+    ("dues", "src/machine/dues.rs"),
 ];
 
 struct Mutant {
@@ -43,7 +44,7 @@ fn main() {
         ));
     }
     let mut worlds = String::new();
-    for file in ["world_fiber.rs", "world_machine.rs"] {
+    for file in ["world_fiber.rs", "world_machine.rs", "world_time.rs"] {
         println!("cargo::rerun-if-changed=src/{file}");
         worlds +=
             &strip_head(&fs::read_to_string(Path::new("src").join(file)).expect("the models"));

@@ -9,6 +9,20 @@
 mod primitive {
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+    /// As parking_lot's: no poisoning.
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+            self.0.lock().expect("no model panics under a lock")
+        }
+    }
+
     pub(crate) fn light_fence() {
         loom::sync::atomic::fence(Ordering::SeqCst);
     }
@@ -19,6 +33,10 @@ mod primitive {
 }
 
 mod fiber {
+    pub(crate) mod alarm {
+        pub(crate) const NEVER: u64 = u64::MAX;
+    }
+
     pub(crate) mod header {
         /// Stands for the library's header: the scope word keeps its address only.
         #[derive(Debug)]
@@ -51,6 +69,7 @@ green!(
     pinned_wakes_arrive,
     a_wake_races_the_end,
     shared_park_loses_no_wake,
+    a_timed_park_ends_once,
     shared_park_publishes_the_registers,
     join_gets_the_result_once,
     a_joiner_may_give_up,
@@ -65,6 +84,7 @@ green!(
     the_throttle_strands_nothing,
     a_searcher_that_finds_tells_the_next,
     a_stop_leaves_nothing_behind,
+    every_due_rings,
     the_depot_hands_out_once,
 );
 

@@ -5,7 +5,7 @@ use super::inbox::{Inbox, Linked};
 use super::scope::ScopeWord;
 use super::word::{Detached, Finished, Kind, Woken, Word};
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
