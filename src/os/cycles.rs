@@ -51,7 +51,7 @@ impl Cycles {
         let rate = RATE.load(Ordering::Relaxed);
         let passed = count().wrapping_sub(self.cycles.get());
         if rate != 0 && passed < TRUST_CYCLES {
-            self.ns.get() + (passed * rate >> 32) + EARLY_NS
+            self.ns.get() + ((passed * rate) >> 32) + EARLY_NS
         } else {
             self.read()
         }

@@ -75,8 +75,6 @@ pub fn deadline<R>(at: impl Into<Instant>, f: impl FnOnce() -> R) -> Result<R, E
 
 #[inline(always)]
 fn unwinds() {
-    assert!(
-        cfg!(panic = "unwind"),
-        "fibers: timeout and deadline unwind the stack; build with panic = \"unwind\""
-    );
+    #[cfg(not(panic = "unwind"))]
+    panic!("fibers: timeout and deadline unwind the stack; build with panic = \"unwind\"");
 }
