@@ -8,8 +8,7 @@ use crate::machine::park;
 use crate::wait::cancel;
 
 /// Nothing can be cancelled: this program is built with `panic = "abort"`, and a cancelled fiber is unwound.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct CancelError;
 
 impl fmt::Display for CancelError {
@@ -19,6 +18,12 @@ impl fmt::Display for CancelError {
 }
 
 impl std::error::Error for CancelError {}
+
+impl From<CancelError> for std::io::Error {
+    fn from(error: CancelError) -> Self {
+        Self::new(std::io::ErrorKind::Unsupported, error)
+    }
+}
 
 pub(crate) fn can_cancel() -> Result<(), CancelError> {
     if cfg!(panic = "unwind") {
@@ -30,11 +35,11 @@ pub(crate) fn can_cancel() -> Result<(), CancelError> {
 
 impl Fiber {
     /// Cancels the fiber: its next wait (or [`yield_now`](crate::yield_now)), or the one that it is in, unwinds
-    /// it. Never blocks.
+    /// it; but a wait that has what it waits for already returns with it. Never blocks.
     ///
     /// Destructors run, no panic is reported; joining it returns [`Cancelled`](crate::Cancelled). A fiber that
     /// has not started never will. Once cancelled, every further wait of the fiber unwinds, so code that
-    /// catches the unwind does not live on by it. What does not unwind: the wait for the second half of a
+    /// catches the unwind (its payload is [`Cancelled`](crate::Cancelled)) does not live on by it. What does not unwind: the wait for the second half of a
     /// [`join`](crate::join) and for the fibers of a [`scope`](crate::scope) (these are cancelled
     /// too, and waited for first), what runs inside [`shield`], and waits in destructors while the fiber is
     /// unwinding already. Of no effect on a plain thread, and on a fiber that has ended.
@@ -70,7 +75,8 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// True if the running fiber has been cancelled: for long computations that look now and then, and inside
-/// [`shield`]. Never blocks. False on a plain thread.
+/// [`shield`]. Says nothing of deadlines: see [`remaining`](crate::time::remaining). Never blocks. False on a plain
+/// thread.
 #[must_use]
 pub fn is_cancelled() -> bool {
     park::running().is_some() && park::pending() & Reasons::CANCEL.0 != 0

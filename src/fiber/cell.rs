@@ -16,10 +16,11 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send + 'static>>;
 
 /// The payload of a fiber that was ended by cancellation or by the shutdown of its machine.
 ///
+/// Also what the sender of a call gets whose target was cancelled, or ran out of time, while it ran the call.
+///
 /// [`JoinHandle::join`](crate::JoinHandle::join) returns it in its `Err`:
 /// `err.is::<fibers::Cancelled>()`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Cancelled;
 
 impl std::fmt::Display for Cancelled {

@@ -19,7 +19,8 @@ impl Reasons {
     pub const READABLE: Self = Self(1 << 0);
     /// A file descriptor became writable. Reserved: nothing sends it yet.
     pub const WRITABLE: Self = Self(1 << 1);
-    /// A deadline passed. Reserved: nothing sends it yet.
+    /// A deadline has passed: that of a [`sleep_until`](crate::wait::sleep_until), or one that encloses the sleep
+    /// and is in its mask.
     pub const TIMEOUT: Self = Self(1 << 2);
     /// A signal arrived. Reserved: nothing sends it yet.
     pub const SIGNAL: Self = Self(1 << 3);

@@ -87,6 +87,27 @@ pub(crate) fn arm(me: Option<Own>, fiber: &Header, at_ns: u64) {
     }
 }
 
+/// As [`arm`]; if that moment is known to have come already, `TIMEOUT` is pending at once.
+#[inline(always)]
+pub(crate) fn arm_known(me: Option<Own>, fiber: &Header, at_ns: u64) {
+    arm(me, fiber, at_ns);
+    if let Some(me) = me
+        && at_ns <= me.local().clock_ns.get()
+    {
+        time_is_up(fiber);
+    }
+}
+
+#[cold]
+fn time_is_up(fiber: &Header) {
+    if fiber.word.is_shared() {
+        // Running, so not parked: the reason is stored, no more.
+        let _ = fiber.word.wake(TIMEOUT);
+    } else {
+        fiber.reasons.set(fiber.reasons.get() | TIMEOUT);
+    }
+}
+
 /// Wakes the running fiber, or this thread, at no moment.
 #[inline(always)]
 pub(crate) fn disarm(fiber: &Header) {
@@ -332,16 +353,16 @@ impl Own {
                 })
         }
     }
+}
 
-    /// How many entries our heap has, and when the first comes up; `NEVER` if there is none.
-    pub(crate) fn entries(self) -> (u64, u64) {
-        let floating = self.machine().config.floating;
-        // SAFETY: ours.
-        let now = unsafe {
-            self.worker()
-                .alarm
-                .with(floating, |heap| Standing::of(heap, self.worker()))
-        };
+impl Worker {
+    /// How many entries its heap has, and when the first comes up; `NEVER` if there is none. Of a machine at rest.
+    ///
+    /// # Safety
+    /// The calling thread is this worker's.
+    pub(crate) unsafe fn entries(&self, floating: bool) -> (u64, u64) {
+        // SAFETY: by contract.
+        let now = unsafe { self.alarm.with(floating, |heap| Standing::of(heap, self)) };
         (now.len, now.latest_ns)
     }
 }

@@ -257,8 +257,10 @@ impl Machine {
     /// finds it counted.
     pub(crate) fn fiber_ends(&self, me: Own, ending: Ending) {
         me.counters().finished.add(1);
-        if ending == Ending::Panicked {
-            me.counters().panicked.add(1);
+        match ending {
+            Ending::Returned => {}
+            Ending::Panicked => me.counters().panicked.add(1),
+            Ending::Cancelled => me.counters().cancelled.add(1),
         }
         self.leave_population();
     }
@@ -327,6 +329,7 @@ impl Machine {
             started: sums.started,
             finished: sums.finished,
             panicked: sums.panicked,
+            cancelled: sums.cancelled,
             parked: sums.parks.saturating_sub(sums.unparks + shared.unparks),
             switches: sums.switches,
             steals: sums.steals,

@@ -86,9 +86,9 @@ impl Dues {
         next.filter(|&next| next != NEVER)
     }
 
-    /// When that worker wants to be woken; `NEVER`: it does not. For the deterministic mode.
-    pub(crate) fn of(&self, worker: usize) -> u64 {
-        self.inner.lock().wanted[worker]
+    /// Shows when each worker wants to be woken; `NEVER`: it does not. For the deterministic mode.
+    pub(crate) fn show<R>(&self, f: impl FnOnce(&[u64]) -> R) -> R {
+        f(&self.inner.lock().wanted)
     }
 
     /// How often the timer was set.

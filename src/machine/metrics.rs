@@ -64,6 +64,8 @@ counters! {
     finished,
     /// Of those, by a panic.
     panicked,
+    /// And by cancellation.
+    cancelled,
     /// Times a fiber was switched out to wait.
     parks,
     /// Times a waiting fiber was made runnable here.
@@ -96,12 +98,14 @@ pub struct Metrics {
     pub idle_workers: u64,
     /// Fibers spawned.
     pub spawned: u64,
-    /// Fibers that began to run.
+    /// Fibers that got a stack; one that was cancelled before is ended on it unrun.
     pub started: u64,
     /// Fibers that ended, in whatever way.
     pub finished: u64,
     /// Fibers that ended by a panic.
     pub panicked: u64,
+    /// Fibers that ended because they were cancelled.
+    pub cancelled: u64,
     /// Fibers that wait at this moment.
     pub parked: u64,
     /// Switches from a worker to a fiber.
@@ -116,7 +120,7 @@ pub struct Metrics {
     pub lock_acquisitions: u64,
     /// Wakes sent to another worker's inbox.
     pub inbox_sends: u64,
-    /// Fibers that are to be woken at a deadline. A deadline that was taken back counts until its time has come.
+    /// Fibers that are to be woken at a deadline. A deadline that was taken back may count for a while.
     pub timers_pending: u64,
     /// Fibers woken at a deadline.
     pub timers_fired: u64,

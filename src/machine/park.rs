@@ -11,6 +11,7 @@ use crate::fiber::alarm::NEVER;
 use crate::fiber::current;
 use crate::fiber::header::{Header, State};
 use crate::fiber::reasons::Reasons;
+use crate::machine::clock::Clock;
 use crate::machine::idle::ASLEEP;
 use crate::machine::worker::{Outcome, Own};
 use crate::os::{
@@ -95,11 +96,16 @@ fn sleep_slow(mask: u16) -> u16 {
 /// The reasons that wait for the running fiber or thread, without consuming any.
 #[inline(always)]
 pub(crate) fn pending() -> u16 {
-    let Some((_, header)) = running() else {
-        return pending_here(&current::thread_fiber());
-    };
-    // SAFETY: the running fiber is alive.
-    let fiber = unsafe { &*header };
+    match running() {
+        // SAFETY: the running fiber is alive.
+        Some((_, header)) => pending_of(unsafe { &*header }),
+        None => pending_here(&current::thread_fiber()),
+    }
+}
+
+/// As [`pending`], of the running fiber.
+#[inline(always)]
+fn pending_of(fiber: &Header) -> u16 {
     if fiber.word.is_shared() {
         return fiber.word.pending();
     }
@@ -117,16 +123,23 @@ fn pending_here(thread: &Header) -> u16 {
 }
 
 /// Lets others run first. Fibers of the same priority run in turn. On a plain thread, or where the fiber
-/// must not switch, this is `std::thread::yield_now`.
+/// must not switch, this is `std::thread::yield_now`. Returns which of the reasons that may unwind the caller
+/// are pending then.
 #[inline(always)]
-pub(crate) fn yield_now() {
-    match running() {
-        Some((me, header)) if !must_block(me) => {
-            // SAFETY: the running fiber is alive.
-            switch_out(me, unsafe { &*header }, Outcome::Yielded);
-        }
-        _ => thread::yield_now(),
+pub(crate) fn yield_now() -> u16 {
+    let Some((me, header)) = running() else {
+        thread::yield_now();
+        let thread = current::thread_fiber();
+        return pending_here(&thread) & thread.ends.get();
+    };
+    // SAFETY: the running fiber is alive.
+    let fiber = unsafe { &*header };
+    if must_block(me) {
+        thread::yield_now();
+    } else {
+        switch_out(me, fiber, Outcome::Yielded);
     }
+    pending_of(fiber) & fiber.ends.get()
 }
 
 /// The running fiber and its worker, if the caller is a fiber.
@@ -219,6 +232,13 @@ fn block_thread(fiber: &Header, mask: u16) -> u16 {
 /// A fiber that must not switch waits: its worker runs nothing else meanwhile.
 #[cold]
 fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
+    if let Some(at_ns) = until(fiber, mask)
+        && let Clock::Virtual(clock) = &me.machine().clock
+    {
+        // The one thread that there is would block: nothing happens meanwhile but that time passes.
+        clock.jump_to(at_ns);
+        return TIMEOUT;
+    }
     refuse_if_driven(me, Some(fiber));
     // What lies in our cache cannot be run by us now, and one of them may be what we wait for.
     me.offer_cache();

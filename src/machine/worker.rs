@@ -318,6 +318,14 @@ impl Worker {
         self.local.current.get()
     }
 
+    /// What belongs to the worker's own thread, for the driver of the deterministic mode, whose thread that is.
+    ///
+    /// # Safety
+    /// The calling thread is this worker's (WORKER-1).
+    pub(crate) unsafe fn at_rest(&self) -> &Local {
+        &self.local
+    }
+
     /// True if there is an item in the caches.
     pub(crate) fn holds_any(&self) -> bool {
         !(self.cache.is_empty() && self.floats.is_empty())

@@ -3,17 +3,17 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
+use crate::cancel::{CancelError, can_cancel};
 use crate::fiber::header::Home;
 use crate::handle::{JoinHandle, LocalJoinHandle};
 use crate::machine::core::Machine;
 use crate::machine::metrics::Metrics;
 use crate::machine::worker::Own;
 use crate::os;
-use crate::runtime::Handle;
+use crate::runtime::{Handle, end_of_root};
 use crate::spawn::builder::Builder;
 
 /// A machine whose one worker is the thread that made it, while that thread is in [`run`](Self::run).
@@ -43,10 +43,10 @@ impl LocalRuntime {
     /// Runs `f` as a fiber of this machine, and all its other fibers meanwhile, until `f` has ended; what
     /// has not ended then goes on at the next `run`. `f` need not be `Send`.
     ///
-    /// *Blocks* the calling thread.
+    /// *Blocks* the calling thread, whatever deadline the caller has.
     ///
     /// # Panics
-    /// If `f` panics, with that panic. If the thread is a worker already (a `run` inside a fiber), or is
+    /// If `f` panics, with that panic, or is cancelled. If the thread is a worker already (a `run` inside a fiber), or is
     /// panicking.
     pub fn run<F, T>(&self, f: F) -> T
     where
@@ -72,7 +72,7 @@ impl LocalRuntime {
         match root {
             Some(Ok(root)) => match root.join() {
                 Ok(value) => value,
-                Err(payload) => resume_unwind(payload),
+                Err(payload) => end_of_root(payload),
             },
             Some(Err(error)) => panic!("failed to spawn a fiber: {error}"),
             None => unreachable!("the loop asks at least once"),
@@ -110,6 +110,17 @@ impl LocalRuntime {
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(&self.machine))
+    }
+
+    /// Cancels every fiber of this machine that was spawned before this call. As
+    /// [`Runtime::cancel_all`](crate::Runtime::cancel_all); it takes effect in [`run`](Self::run).
+    ///
+    /// # Errors
+    /// As [`Fiber::cancel`](crate::Fiber::cancel).
+    pub fn cancel_all(&self) -> Result<(), CancelError> {
+        can_cancel()?;
+        self.machine.cancel_all();
+        Ok(())
     }
 
     /// What the machine has done and holds.

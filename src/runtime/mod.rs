@@ -8,12 +8,13 @@ pub use local::LocalRuntime;
 
 use std::fmt;
 use std::io;
-use std::panic::resume_unwind;
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cancel::{CancelError, can_cancel};
+use crate::fiber::cell::Cancelled;
 use crate::handle::JoinHandle;
 use crate::machine::core::Machine;
 use crate::machine::metrics::Metrics;
@@ -107,8 +108,10 @@ impl Runtime {
 
     /// Runs `f` as a fiber of this machine and returns its result. *Blocks* the calling thread or fiber.
     ///
+    /// A deadline of the caller's ends the wait, not the fiber: that goes on, detached.
+    ///
     /// # Panics
-    /// If `f` panics, with that panic; if the fiber cannot be spawned.
+    /// If `f` panics, with that panic; if the fiber cannot be spawned, or is cancelled.
     pub fn run<F, T>(&self, f: F) -> T
     where
         F: FnOnce() -> T + Send + 'static,
@@ -116,7 +119,7 @@ impl Runtime {
     {
         match self.spawn(f).join() {
             Ok(value) => value,
-            Err(payload) => resume_unwind(payload),
+            Err(payload) => end_of_root(payload),
         }
     }
 
@@ -141,8 +144,9 @@ impl Runtime {
     }
 
     /// Cancels every fiber of this machine that was spawned before this call, as
-    /// [`Fiber::cancel`](crate::Fiber::cancel) does; the machine goes on. Never blocks: a worker that runs a
-    /// fiber which does not wait cancels its other fibers when it comes back from it.
+    /// [`Fiber::cancel`](crate::Fiber::cancel) does, the caller among them; the machine goes on. Never blocks: each
+    /// worker cancels its fibers when it next comes to its scheduler, so one that runs a fiber which does not wait
+    /// does so when it comes back from it.
     ///
     /// # Errors
     /// As [`Fiber::cancel`](crate::Fiber::cancel).
@@ -159,7 +163,8 @@ impl Runtime {
     }
 
     /// Stops the machine: no new fibers; unstarted ones are dropped, started ones cancelled, so that their
-    /// next wait unwinds them; then waits until all have ended, `timeout` at the longest.
+    /// next wait unwinds them; then waits until all have ended, `timeout` at the longest, and up to 200 ms more to
+    /// find out what has not.
     ///
     /// *Blocks* the calling thread (or fiber's worker). Called by a fiber of this very machine it only begins
     /// the stop: the caller could not end while it waits.
@@ -190,6 +195,10 @@ impl Runtime {
             return Ok(());
         }
         let (fibers, busy_workers) = self.machine.reports(REPORT_PATIENCE);
+        if self.machine.wait_exited(Some(Instant::now())) {
+            // While it was asked what was left.
+            return Ok(());
+        }
         Err(ShutdownReport {
             fibers,
             busy_workers,
@@ -279,8 +288,9 @@ impl Handle {
     }
 
     /// Cancels every fiber of this machine that was spawned before this call, as
-    /// [`Fiber::cancel`](crate::Fiber::cancel) does; the machine goes on. Never blocks: a worker that runs a
-    /// fiber which does not wait cancels its other fibers when it comes back from it.
+    /// [`Fiber::cancel`](crate::Fiber::cancel) does, the caller among them; the machine goes on. Never blocks: each
+    /// worker cancels its fibers when it next comes to its scheduler, so one that runs a fiber which does not wait
+    /// does so when it comes back from it.
     ///
     /// # Errors
     /// As [`Fiber::cancel`](crate::Fiber::cancel).
@@ -313,6 +323,15 @@ impl fmt::Debug for Handle {
     }
 }
 
+/// A root fiber that did not return: its panic goes on in the caller. Cancelled, it would end the caller without a
+/// word.
+fn end_of_root(payload: Box<dyn std::any::Any + Send>) -> ! {
+    if payload.is::<Cancelled>() {
+        panic!("the root fiber was cancelled");
+    }
+    resume_unwind(payload)
+}
+
 /// The machine that `spawn` uses outside any other, started when first needed.
 pub(crate) fn default_machine() -> io::Result<&'static Machine> {
     static DEFAULT: OnceLock<Result<Runtime, (io::ErrorKind, String)>> = OnceLock::new();
@@ -329,3 +348,9 @@ pub(crate) fn default_machine() -> io::Result<&'static Machine> {
         Err((kind, text)) => Err(io::Error::new(*kind, text.clone())),
     }
 }
+
+// Nothing behind these is left half-changed by a panic.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
+impl UnwindSafe for Handle {}
+impl RefUnwindSafe for Handle {}

@@ -319,3 +319,9 @@ unsafe fn run_slot(node: *mut CallNode) {
     drop(slot);
     std::mem::forget(bomb);
 }
+
+// Their state is one word, changed in one step.
+impl<R> std::panic::UnwindSafe for CallHandle<R> {}
+impl<R> std::panic::RefUnwindSafe for CallHandle<R> {}
+impl std::panic::UnwindSafe for CallSlot {}
+impl std::panic::RefUnwindSafe for CallSlot {}

@@ -84,7 +84,7 @@ unsafe impl<T> Sync for ScopedJoinHandle<'_, T> {}
 ///
 /// # Panics
 /// If `f` panics, with that panic, after all fibers have ended. Else, if a fiber panicked and was not
-/// joined.
+/// joined (not if the caller is cancelled, or late: then that unwind goes on). A cancelled fiber is no panic.
 ///
 /// ```
 /// let words = ["a", "million", "fibers"];

@@ -22,7 +22,7 @@ use crate::fiber::reasons::Reasons;
 use crate::machine::core::{Looked, Machine};
 use crate::machine::sleep::{Down, NapOver};
 use crate::machine::wake::wake;
-use crate::machine::worker::{Own, Pick, Worker};
+use crate::machine::worker::{Local, Own, Pick, Worker};
 use crate::testing::chance::Chance;
 use crate::testing::timer::Idle;
 
@@ -125,6 +125,18 @@ impl Driver {
         self.seats[index].next.is_some()
     }
 
+    /// What belongs to that worker's thread, between two steps.
+    pub(super) fn local(&self, index: usize) -> &Local {
+        // SAFETY: as in `Turn::of`.
+        unsafe { self.machine.workers[index].at_rest() }
+    }
+
+    /// How many entries its heap of deadlines has, and when the first comes up.
+    pub(super) fn entries(&self, index: usize) -> (u64, u64) {
+        // SAFETY: as in `Turn::of`.
+        unsafe { self.machine.workers[index].entries(self.machine.config.floating) }
+    }
+
     /// Calls `f` as that worker.
     pub(super) fn as_worker<R>(&self, index: usize, f: impl FnOnce(Own) -> R) -> R {
         f(Turn::of(self.machine.workers[index]).me)
@@ -146,17 +158,20 @@ impl Driver {
                 self.disturb();
                 self.able()
             } else {
-                self.look_at_all_alarms();
                 match self.idle() {
                     Idle::Rang => continue,
                     Idle::Nap(nappers) => nappers,
-                    Idle::Stuck => self.fail(STUCK),
+                    Idle::Stuck => {
+                        // Perhaps because a deadline is lost, and then that is the news.
+                        self.look_at_all_alarms();
+                        self.fail(STUCK)
+                    }
                 }
             };
             let index = self.chance.pick(&able);
             self.tick(self.seats[index].phase == Phase::Seeking);
             self.step(index);
-            self.look_for_contradictions(index);
+            self.look_for_contradictions();
         }
     }
 

@@ -80,6 +80,7 @@ impl Driver {
             } else {
                 ""
             };
+            let due_ns = machine.dues.show(|dues| dues[index]);
             let _ = write!(text, "worker {index}: {:?}{holds}", self.phase(index));
             self.as_worker(index, |me| {
                 let local = me.local();
@@ -92,8 +93,10 @@ impl Driver {
                     local.floats.len(),
                     me.worker().inbox.has_mail(),
                     local.live.get(),
-                    me.entries().0,
-                    (machine.dues.of(index) != NEVER).then(|| since_begin(machine.dues.of(index))),
+                    self.entries(index).0,
+                    Some(due_ns)
+                        .filter(|&due_ns| due_ns != NEVER)
+                        .map(since_begin),
                     local.searching.get(),
                 );
             });
@@ -101,9 +104,9 @@ impl Driver {
         text
     }
 
-    /// After a step of worker `index`: panics if what the scheduler's files promise of each other does not hold.
-    pub(super) fn look_for_contradictions(&self, index: usize) {
-        self.look_at_alarms(index);
+    /// Between two steps: panics if what the scheduler's files promise of each other does not hold.
+    pub(super) fn look_for_contradictions(&self) {
+        self.look_at_alarms();
         let machine = self.machine();
         let shared = machine.shared.lock();
         let idle = &machine.shared.idle;
@@ -135,8 +138,8 @@ impl Driver {
         if miscounted {
             self.fail("the idle word differs from the idle list");
         }
-        let searching = |index| self.as_worker(index, |me| me.local().searching.get());
-        let searchers = (0..machine.workers.len()).filter(|&index| searching(index));
+        let searching = |index: &usize| self.local(*index).searching.get();
+        let searchers = (0..machine.workers.len()).filter(searching);
         if idle.searchers() != (searchers.count() + claims) as u64 {
             self.fail("the idle word differs from the searchers");
         }
@@ -155,6 +158,9 @@ impl Driver {
                     left.push(format!("worker {index}: {what}"));
                 }
             });
+            if self.entries(index).0 != 0 {
+                left.push(format!("worker {index}: deadlines"));
+            }
         }
         let shared = machine.shared.lock();
         let checks = [
@@ -234,7 +240,6 @@ fn leftovers(me: Own) -> impl Iterator<Item = &'static str> {
             "stacks",
         ),
         (local.no_switch.get() != 0, "a call on its own stack"),
-        (me.entries().0 != 0, "deadlines"),
         (local.stated_due.get(), "a due"),
     ]
     .into_iter()

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::fiber::alarm::NEVER;
+use crate::machine::clock::current_ns;
 use crate::time::Instant;
+use crate::wait::cancel::Me;
 use crate::wait::deadline::{after, within};
 
 /// The time was up before the work was done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Elapsed;
 
 impl fmt::Display for Elapsed {
@@ -29,15 +31,17 @@ impl From<Elapsed> for std::io::Error {
 ///
 /// `f` runs at once, on the caller's stack. If the time is up while it waits (any wait of this library that is
 /// cancellable, or [`yield_now`](crate::yield_now)), it is unwound to here: destructors run, no panic is
-/// reported. If code in `f` catches that unwind, its next wait unwinds again. If `f` returns without noticing,
-/// its result counts, however late. Nestable: of two deadlines that have passed the inner one ends its call
-/// first. [`shield`](crate::shield) hides a part of `f` from it.
+/// reported. If code in `f` catches that unwind (its payload is of a private type: raise it again), its next wait
+/// unwinds again. If `f` returns without noticing,
+/// its result counts, however late. Nestable: of two deadlines that have passed the earlier one ends its
+/// call; of equal ones the inner. [`shield`](crate::shield) hides a part of `f` from it.
 ///
 /// A wait that gets what it waits for at the very moment returns it. Zero: `f` may do what needs no waiting.
 /// [`Duration::MAX`]: as without. Works on plain threads too.
 ///
-/// What the fiber's time is spent on meanwhile is up to `f`: fibers that it spawned and did not join go on,
-/// those of a [`scope`](crate::scope) are cancelled and waited for.
+/// Fibers that `f` spawned and did not join go on; those of a [`scope`](crate::scope) are cancelled and waited
+/// for. Without effect in a destructor that runs while the thread is panicking: nothing can be unwound there. An
+/// unwind does not pass through `extern "C"` frames: as with a panic, the process aborts.
 ///
 /// # Errors
 /// [`Elapsed`] if `f` was unwound.
@@ -56,7 +60,30 @@ impl From<Elapsed> for std::io::Error {
 #[inline(always)]
 pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
     unwinds();
-    within(|me| after(me.soon_ns(), duration), f).ok_or(Elapsed)
+    let at_ns = |me: &Me| {
+        if duration.is_zero() {
+            // Has passed for everybody who asks, not only very soon.
+            return current_ns();
+        }
+        after(me.soon_ns(), duration)
+    };
+    within(at_ns, f).ok_or(Elapsed)
+}
+
+/// How much time the deadlines in force leave to the caller; `None` if there is none. To pass a budget on, and for
+/// long computations to look at.
+///
+/// ```
+/// use fibers::time::{Duration, remaining, timeout};
+///
+/// assert_eq!(remaining(), None);
+/// let left = timeout(Duration::from_secs(60), || remaining().unwrap()).unwrap();
+/// assert!(left <= Duration::from_millis(60_001));
+/// ```
+#[must_use]
+pub fn remaining() -> Option<Duration> {
+    let at_ns = Me::get().header().alarm.enclosing_ns();
+    (at_ns != NEVER).then(|| Duration::from_nanos(at_ns.saturating_sub(current_ns())))
 }
 
 /// Runs `f` until that moment at the latest. As [`timeout`].

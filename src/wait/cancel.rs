@@ -12,8 +12,8 @@
 //! |---|---|---|
 //! | a reason in the mask, and anything else | the reason | cancellation and deadlines wait for the next wait |
 //! | cancellation, and a time | the cancellation | |
-//! | its own time, and an enclosing deadline | its own | the deadline waits for the next wait |
-//! | two deadlines | the inner one | the outer one waits for the next wait |
+//! | its own time, and an enclosing deadline | the earlier; its own, if they are equal | the deadline waits for the next wait |
+//! | two deadlines | the earlier; the inner one, if they are equal | the other one waits for the next wait |
 
 use std::any::Any;
 
@@ -22,7 +22,7 @@ use crate::fiber::cell::Cancelled;
 use crate::fiber::current;
 use crate::fiber::header::{FiberRef, Header};
 use crate::fiber::reasons::Reasons;
-use crate::machine::alarm::arm;
+use crate::machine::alarm::{arm, arm_known};
 use crate::machine::clock::{current_ns, has_come};
 use crate::machine::park;
 use crate::machine::worker::Own;
@@ -99,15 +99,11 @@ impl Me {
         }
     }
 
-    /// Wakes us at that moment, or, if it is earlier, at the deadline that encloses us.
+    /// Wakes us at the deadline that encloses us; at once, if it is known to have passed.
     #[inline(always)]
-    pub(crate) fn arm(&self, at_ns: u64) {
+    pub(crate) fn arm_enclosing(&self) {
         let header = self.header();
-        arm(
-            self.worker(),
-            header,
-            at_ns.min(header.alarm.enclosing_ns()),
-        );
+        arm_known(self.worker(), header, header.alarm.enclosing_ns());
     }
 }
 
@@ -137,7 +133,7 @@ fn judge(came: u16) -> Option<Unwind> {
     match expired {
         Some(frame) => Some(Unwind::Expired(frame)),
         None => {
-            me.arm(NEVER);
+            me.arm_enclosing();
             None
         }
     }
@@ -156,7 +152,7 @@ pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
             me.header().ends.set(self.ends);
             me.header().alarm.frame.set(self.frame);
             if !self.frame.is_null() {
-                me.arm(NEVER);
+                me.arm_enclosing();
             }
         }
     }
@@ -166,7 +162,7 @@ pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
         frame: me.header().alarm.frame.replace(std::ptr::null()),
     };
     if !lower.frame.is_null() {
-        me.arm(NEVER);
+        me.arm_enclosing();
     }
     drop(me);
     let _lower = lower;
@@ -209,18 +205,18 @@ pub(crate) fn sleep_until(mask: u16, at_ns: u64) -> Result<u16, Unwind> {
         if reasons & ends & CANCEL != 0 {
             break Err(Unwind::Cancelled);
         }
-        // TIMEOUT, but whose?
-        if has_come(at_ns) {
+        // TIMEOUT, but whose? The earlier one's: else a loop of short waits would never see the deadline around it.
+        if at_ns <= enclosing_ns && has_come(at_ns) {
             break Ok(0);
         }
-        if ends & TIMEOUT != 0
+        if enclosing_ns != NEVER
             && let Some(frame) = deadline::expired(Me::get().header(), current_ns())
         {
             break Err(Unwind::Expired(frame));
         }
     };
     // From here on only the enclosing deadlines count again.
-    Me::get().arm(NEVER);
+    Me::get().arm_enclosing();
     slept
 }
 
@@ -254,16 +250,9 @@ pub(crate) fn sleep_uncancelled(mask: u16) {
 
 /// Unwinds if the fiber is cancelled or a deadline has passed: for what does not wait but is a point where a
 /// fiber can be ended.
-#[inline(always)]
-pub(crate) fn checkpoint() {
-    if park::pending() & (CANCEL | TIMEOUT) != 0 {
-        checkpoint_slow();
-    }
-}
-
 #[cold]
 #[inline(never)]
-fn checkpoint_slow() {
+pub(crate) fn checkpoint() {
     let came = park::pending() & ends();
     if came != 0
         && let Some(unwind) = judge(came)

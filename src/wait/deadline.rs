@@ -13,7 +13,7 @@ use std::ptr;
 use crate::fiber::alarm::{Frame, NEVER};
 use crate::fiber::header::Header;
 use crate::fiber::reasons::Reasons;
-use crate::machine::alarm::{arm, disarm};
+use crate::machine::alarm::{arm_known, disarm};
 use crate::wait::cancel::Me;
 
 /// The payload of an unwind to a frame. Private: nobody but the frame's call stops it for good.
@@ -31,21 +31,23 @@ impl Expired {
     }
 }
 
-/// The innermost frame of the running fiber whose time has come.
+/// The frame of the running fiber whose time came first, if one's has come; of equal ones the innermost.
 pub(crate) fn expired(fiber: &Header, now_ns: u64) -> Option<*const Frame> {
+    let mut first = None;
+    let mut first_ns = now_ns.saturating_add(1);
     let mut frame = fiber.alarm.frame.get();
     while !frame.is_null() {
         // SAFETY: DEADLINE-1.
         let this = unsafe { &*frame };
-        if this.at_ns <= now_ns {
-            return Some(frame);
+        if this.at_ns < first_ns {
+            (first, first_ns) = (Some(frame), this.at_ns);
         }
-        if this.earliest_ns > now_ns {
-            return None;
+        if this.earliest_ns >= first_ns {
+            break;
         }
         frame = this.outer;
     }
-    None
+    first
 }
 
 /// Runs `f` with the deadline that `at_ns` names. `None`: it passed while `f` waited, and `f` was unwound.
@@ -62,7 +64,7 @@ pub(crate) fn within<R>(at_ns: impl FnOnce(&Me) -> u64, f: impl FnOnce() -> R) -
     };
     header.alarm.frame.set(&raw const frame);
     let ends = header.ends.replace(header.ends.get() | Reasons::TIMEOUT.0);
-    arm(me.worker(), header, frame.earliest_ns);
+    arm_known(me.worker(), header, frame.earliest_ns);
     let outcome = catch_unwind(AssertUnwindSafe(f));
     header.alarm.frame.set(frame.outer);
     header.ends.set(ends);
@@ -70,7 +72,7 @@ pub(crate) fn within<R>(at_ns: impl FnOnce(&Me) -> u64, f: impl FnOnce() -> R) -
         disarm(header);
     } else {
         // Asked again: a floating fiber may be on another worker now.
-        Me::get().arm(NEVER);
+        Me::get().arm_enclosing();
     }
     match outcome {
         Ok(value) => Some(value),

@@ -264,3 +264,7 @@ impl List {
         None
     }
 }
+
+// A panic in a condition leaves the list as it was.
+impl std::panic::UnwindSafe for WaitQueue {}
+impl std::panic::RefUnwindSafe for WaitQueue {}
