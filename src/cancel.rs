@@ -79,5 +79,5 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 /// thread.
 #[must_use]
 pub fn is_cancelled() -> bool {
-    park::running().is_some() && park::pending() & Reasons::CANCEL.0 != 0
+    park::running().is_some() && park::pending_or_sent() & Reasons::CANCEL.0 != 0
 }

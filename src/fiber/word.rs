@@ -233,7 +233,7 @@ impl Word {
         old as u16 & mask
     }
 
-    /// Shared, by the sleeper: which reasons are pending, without consuming them.
+    /// By the sleeper: which reasons are pending, without consuming them. Pinned: those on their way.
     pub(crate) fn pending(&self) -> u16 {
         // Acquire: pairs with wake.
         (self.0.load(Ordering::Acquire) & REASONS) as u16

@@ -98,6 +98,14 @@ pub(crate) fn arm_known(me: Option<Own>, fiber: &Header, at_ns: u64) {
     }
 }
 
+/// For a fiber that keeps its worker from looking: `TIMEOUT` is pending if its time has come.
+pub(crate) fn ring_if_due(me: Own, fiber: &Header) {
+    let at_ns = fiber.alarm.at_ns();
+    if at_ns != NEVER && at_ns <= me.now_ns() {
+        time_is_up(fiber);
+    }
+}
+
 #[cold]
 fn time_is_up(fiber: &Header) {
     if fiber.word.is_shared() {

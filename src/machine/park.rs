@@ -11,6 +11,7 @@ use crate::fiber::alarm::NEVER;
 use crate::fiber::current;
 use crate::fiber::header::{Header, State};
 use crate::fiber::reasons::Reasons;
+use crate::machine::alarm::ring_if_due;
 use crate::machine::clock::Clock;
 use crate::machine::idle::ASLEEP;
 use crate::machine::worker::{Outcome, Own};
@@ -103,6 +104,16 @@ pub(crate) fn pending() -> u16 {
     }
 }
 
+/// As [`pending`], and what is still on its way to the running fiber: for one that does not come back to its
+/// worker.
+pub(crate) fn pending_or_sent() -> u16 {
+    let sent = running().map_or(0, |(_, header)| {
+        // SAFETY: the running fiber is alive.
+        unsafe { &*header }.word.pending()
+    });
+    pending() | sent
+}
+
 /// As [`pending`], of the running fiber.
 #[inline(always)]
 fn pending_of(fiber: &Header) -> u16 {
@@ -135,6 +146,9 @@ pub(crate) fn yield_now() -> u16 {
     // SAFETY: the running fiber is alive.
     let fiber = unsafe { &*header };
     if must_block(me) {
+        // Nobody else reads the mail or looks at the clock meanwhile.
+        me.drain_inbox();
+        ring_if_due(me, fiber);
         thread::yield_now();
     } else {
         switch_out(me, fiber, Outcome::Yielded);

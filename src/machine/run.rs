@@ -198,7 +198,7 @@ fn run_closure(me: Own, header: *const Header) -> Ending {
     let fiber = unsafe { &*header };
     let cancelled = me.machine().is_stopping()
         || me.machine().epoch() != fiber.alarm.epoch
-        || (fiber.word.has_unabsorbed() || fiber.reasons.get() != 0)
+        || (fiber.word.is_shared() || fiber.word.has_unabsorbed() || fiber.reasons.get() != 0)
             && crate::machine::park::pending() & Reasons::CANCEL.0 != 0;
     // SAFETY: once, as the fiber starts once; its closure is there.
     unsafe { (fiber.vtable.run)(header, cancelled) }

@@ -22,6 +22,8 @@ use crate::machine::shared::{ASK, CONTROL, STOP, SWEEP, Shared};
 use crate::machine::wake::wake;
 use crate::machine::worker::{Own, Worker};
 
+/// Every how many `cancel_all` the fibers that wait unstarted in the shared lists are told one by one.
+const EPOCHS_MARKED: u16 = 1 << 14;
 /// How many fibers a worker lists at the most.
 const REPORT_MAX: usize = 1000;
 
@@ -86,7 +88,14 @@ impl Machine {
     pub(crate) fn cancel_all(&self) {
         let mut shared = self.shared.lock();
         // Relaxed: ordered by the lock, which every sweep takes.
-        self.epoch.fetch_add(1, Ordering::Relaxed);
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if epoch % EPOCHS_MARKED == 0 {
+            // Long before the epoch comes round again: who still waits from far back is told in its word.
+            shared.lists.for_each(|header| {
+                // SAFETY: queued, so alive.
+                unsafe { wake(header, Reasons::CANCEL.0) };
+            });
+        }
         shared.sweep += 1;
         shared.sweeps_left = self.workers.len();
         shared.control |= SWEEP;

@@ -71,6 +71,18 @@ impl<N: Queued> Lists<N> {
         fifo.tail = node;
     }
 
+    /// Shows every node.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(*mut N)) {
+        for fifo in &self.fifos {
+            let mut node = fifo.head;
+            while !node.is_null() {
+                f(node);
+                // SAFETY: in the list, so alive by the contract of push_back.
+                node = unsafe { &*node }.next().get();
+            }
+        }
+    }
+
     /// Takes the oldest of `priority`.
     #[inline]
     pub(crate) fn pop_front(&mut self, priority: usize) -> Option<*mut N> {
@@ -129,6 +141,11 @@ mod tests {
                     unsafe { Box::from_raw(node) }.id
                 });
                 assert_eq!(got, model[priority].pop_front());
+            }
+            if id % 1000 == 0 {
+                let mut count = 0;
+                lists.for_each(|_| count += 1);
+                assert_eq!(count, model.iter().map(VecDeque::len).sum::<usize>());
             }
             for (p, list) in model.iter().enumerate() {
                 assert_eq!(

@@ -27,10 +27,8 @@ impl Driver {
             // The last one is the poller's own, which a driven machine does not have.
             for (index, &due_ns) in dues[..self.machine().workers.len()].iter().enumerate() {
                 match self.phase(index) {
-                    Phase::Down(_) if !self.is_wanted(index) => {
-                        if due_ns > self.entries(index).1 {
-                            wrong = Some("a worker sleeps past its fibers' deadlines (DUES-1)");
-                        }
+                    Phase::Down(_) if !self.is_wanted(index) && due_ns > self.entries(index).1 => {
+                        wrong = Some("a worker sleeps past its fibers' deadlines (DUES-1)");
                     }
                     Phase::Awake | Phase::Seeking | Phase::GoingIdle | Phase::Left
                         if due_ns != NEVER =>

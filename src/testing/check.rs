@@ -22,16 +22,19 @@ use crate::testing::driver::Driver;
 const SEED_VARIABLE: &str = "FIBERS_TEST_SEED";
 const STACK_BYTES: usize = 64 << 10;
 
-/// Options of a deterministic run. See the head of the module.
+/// Options of a deterministic run. See [the module](crate::testing).
 ///
 /// ```
 /// use fibers::testing::Check;
+/// use fibers::time::{Duration, Instant, sleep};
 ///
-/// let sum = Check::new().workers(2).seed(7).run(|| {
-///     let fiber = fibers::spawn(|| 40);
-///     fiber.join().unwrap() + 2
+/// let slept = Check::new().workers(2).seed(7).run(|| {
+///     let start = Instant::now();
+///     let fiber = fibers::spawn(|| sleep(Duration::from_secs(3600)));
+///     fiber.join().unwrap();
+///     start.elapsed()
 /// });
-/// assert_eq!(sum, 42);
+/// assert!(slept >= Duration::from_secs(3600));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a check does nothing until `run`"]
@@ -65,19 +68,20 @@ impl Check {
         }
     }
 
-    /// How many workers take turns.
+    /// How many workers take turns, 1 to 1024. Default: two. Most mistakes need two or three.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// Whether started fibers go from worker to worker. Safe here: all workers are one thread.
+    /// Whether started fibers go from worker to worker, as on a machine built with
+    /// [`RuntimeBuilder::floating`](crate::RuntimeBuilder::floating). Safe here: all workers are one thread.
     pub fn floating(mut self, floating: bool) -> Self {
         self.floating = floating;
         self
     }
 
-    /// What the run depends on.
+    /// What the run depends on: the same seed, with the same options and program, is the same run.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -108,14 +112,16 @@ impl Check {
         self
     }
 
-    /// Runs `f` as a fiber of a machine of its own, all workers of which are the calling thread in turn;
-    /// then stops the machine, which cancels what has not ended, and looks whether anything is left.
+    /// Runs `f` as a fiber, `root`, of a machine of its own, all workers of which are the calling thread in
+    /// turn; then stops the machine, which cancels what has not ended, waits until all has (time goes on
+    /// meanwhile), and looks whether anything is left. Returns what `f` returned.
     ///
-    /// *Blocks* the calling thread.
+    /// *Blocks* the calling thread. A fiber that panics ends only itself, as everywhere: let `f` join what it
+    /// spawns, or use a [`scope`](crate::scope), for a panic to come out of here.
     ///
     /// # Panics
-    /// If `f` panics, with that panic. If nothing can go on before `f` has ended, or nothing ends: the text
-    /// names the seed and what each fiber waits for. If something is left of the machine. If an option is
+    /// If `f` panics, with that panic. If nothing can go on before `f` has ended, or the run does not end: the
+    /// text names the seed and what each fiber waits for. If something is left of the machine. If an option is
     /// out of range, or the caller is a fiber.
     pub fn run<F, T>(&self, f: F) -> T
     where
@@ -135,7 +141,7 @@ impl Check {
         let machine = self
             .machine(&chance)
             .unwrap_or_else(|error| panic!("the machine of a deterministic run: {error}"));
-        let _leak = LeakOnPanic(Arc::clone(&machine));
+        let leak = LeakOnPanic(Arc::clone(&machine));
         let root = Builder::new().name("root".to_owned());
         let root = match root.spawn_in(&machine, f) {
             Ok(root) => root,
@@ -147,6 +153,7 @@ impl Check {
         driver.run_until(&mut || false);
         let result = root.join();
         driver.look_for_leftovers();
+        drop(leak);
         match result {
             Ok(value) => value,
             Err(payload) => resume_unwind(payload),
@@ -186,8 +193,8 @@ impl Drop for LeakOnPanic {
     }
 }
 
-/// Runs `body` once for each of `seeds`, with the options that `check` adds; `FIBERS_TEST_SEED` runs that
-/// one only.
+/// Runs `body` once for each of `seeds`, with the options that `check` adds. With `FIBERS_TEST_SEED=17` in the
+/// environment it runs seed 17 and no other: to repeat a failure.
 ///
 /// ```
 /// fibers::testing::explore(0..100, |check| check.workers(3), || {

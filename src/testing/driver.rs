@@ -11,7 +11,7 @@
 //! | Seeking | ran dry, and searches once | Awake, GoingIdle |
 //! | GoingIdle | registers as idle | LastLook, Rising |
 //! | LastLook | is registered, and looks once more | Down, Rising |
-//! | Down | sleeps: stepped when notified, or if it is the sentinel, whose nap may end | Rising, Awake, Down |
+//! | Down | sleeps: stepped when notified (for a deadline by `timer.rs`), or when a nap of it ends | Rising, Awake, Down |
 //! | Rising | leaves the idle list, and takes what was handed over | Awake |
 //! | Left | has left the machine, which stops | |
 

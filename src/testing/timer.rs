@@ -12,7 +12,8 @@ use crate::testing::driver::Driver;
 /// A due is not rung for later than that.
 const LATE_MAX_NS: u64 = 5_000_000;
 /// After so many naps in a row, between which nobody did anything, a further one finds nothing: a sentinel compares
-/// what it sees with what it saw at its last nap. (One that starving fibers' sake ends brings work, in vain or not.)
+/// what it sees with what it saw at its last nap. (Naps for the sake of starving fibers are followed by something: a
+/// retry.)
 const NAPS_MAX: u32 = 4;
 
 /// What happens when no worker has anything to do.
