@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use fibers::Builder;
 use fibers::testing::{self, FailCall, calls_left, explore, fail_call};
@@ -40,11 +41,14 @@ fn fibers_without_a_stack_wait_or_fail_and_all_others_run() {
                             break_something(8);
                         }
                         let size = [16 << 10, 64 << 10, 256 << 10][testing::random(3)];
-                        let waits = testing::random(4) != 0;
-                        let spawned = Builder::new().stack_size(size).spawn(move || {
-                            if waits {
-                                fibers::park();
-                            }
+                        let how = testing::random(6);
+                        let time = Duration::from_micros(testing::random(30_000) as u64);
+                        // Those who starve are tried again for in naps, and time passes between two of them.
+                        let spawned = Builder::new().stack_size(size).spawn(move || match how {
+                            0 => {}
+                            1 => fibers::sleep(time),
+                            2 => _ = fibers::timeout(time, fibers::park),
+                            _ => fibers::park(),
                         });
                         match spawned {
                             Ok(fiber) => fibers.push(fiber),
@@ -54,8 +58,10 @@ fn fibers_without_a_stack_wait_or_fail_and_all_others_run() {
                                 fibers::yield_now();
                             }
                         }
-                        if testing::random(3) == 0 {
-                            fibers::yield_now();
+                        match testing::random(6) {
+                            0 | 1 => fibers::yield_now(),
+                            2 => fibers::sleep(time),
+                            _ => {}
                         }
                     }
                     for fiber in &fibers {

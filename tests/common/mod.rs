@@ -18,11 +18,11 @@ use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fibers::wait::WaitQueue;
-use fibers::{Handle, LocalRuntime, Runtime, RuntimeBuilder};
+use fibers::{Cancelled, Handle, JoinHandle, LocalRuntime, Runtime, RuntimeBuilder};
 
 /// Which promise a machine makes about its started fibers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +70,7 @@ fn watched() -> MutexGuard<'static, Vec<Watched>> {
 impl Test {
     /// A test that may take `limit_s` seconds. Far more than it needs: the limit catches hangs, nothing else.
     pub fn new(limit_s: u64) -> Self {
-        static STARTED: Once = Once::new();
+        static STARTED: std::sync::Once = std::sync::Once::new();
         static IDS: AtomicU64 = AtomicU64::new(0);
         STARTED.call_once(|| {
             std::thread::Builder::new()
@@ -174,6 +174,17 @@ pub fn in_both_modes(limit_s: u64, workers: usize, test: impl Fn(&Test, &Runtime
     }
 }
 
+/// Runs a test on machines of both modes with one, two and four workers.
+pub fn on_all_machines(limit_s: u64, test: impl Fn(&Test, &Runtime)) {
+    for mode in MODES {
+        for workers in [1, 2, 4] {
+            println!("{mode:?}, {workers} workers");
+            let watch = Test::new(limit_s);
+            test(&watch, &watch.machine(mode, workers));
+        }
+    }
+}
+
 /// Runs a promise of the free functions wherever they may be called: on a plain thread, in fibers of
 /// machines of one and of several workers, pinned and floating, and on a machine of the calling thread.
 pub fn everywhere(limit_s: u64, promise: fn()) {
@@ -181,6 +192,18 @@ pub fn everywhere(limit_s: u64, promise: fn()) {
     promise();
     for mode in MODES {
         for workers in [1, 3] {
+            test.machine(mode, workers).run(promise);
+        }
+    }
+    test.local().run(promise);
+}
+
+/// As `everywhere`, on machines of one, two and four workers.
+pub fn in_every_place(limit_s: u64, promise: fn()) {
+    let test = Test::new(limit_s);
+    promise();
+    for mode in MODES {
+        for workers in [1, 2, 4] {
             test.machine(mode, workers).run(promise);
         }
     }
@@ -359,7 +382,7 @@ pub fn thread_id() -> i32 {
 /// Lets this process's panics with these words in them pass silently: tests that panic a thousand times
 /// would fill the log. Others are printed as ever.
 pub fn silence_panics() {
-    static ONCE: Once = Once::new();
+    static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -494,6 +517,25 @@ impl Drop for Counted<'_> {
     }
 }
 
+/// As `Counted`, for fibers that outlive the caller.
+#[derive(Debug, Default)]
+pub struct Once(pub Arc<AtomicUsize>);
+
+impl Drop for Once {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Joins a fiber that was cancelled.
+#[track_caller]
+pub fn joined_as_cancelled<T>(fiber: JoinHandle<T>) {
+    match fiber.join() {
+        Ok(_) => panic!("it returned"),
+        Err(payload) => assert!(payload.is::<Cancelled>(), "it panicked"),
+    }
+}
+
 /// The value of a line of `/proc/self/status`, in its unit.
 pub fn status_field(name: &str) -> u64 {
     field_of("/proc/self/status", name)
@@ -519,4 +561,28 @@ pub fn mappings() -> usize {
         .unwrap_or_default()
         .lines()
         .count()
+}
+
+/// The CPU time that this process has used.
+pub fn cpu_time() -> Duration {
+    // SAFETY: all of it is integers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: a live struct of the kernel's shape.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    let of = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+    };
+    of(usage.ru_utime) + of(usage.ru_stime)
+}
+
+/// True if there is a stretch of that length, among the next twenty, in which this process hardly computes:
+/// nothing in it spins.
+pub fn comes_to_rest(stretch: Duration) -> bool {
+    (0..20).any(|_| {
+        let before = cpu_time();
+        std::thread::sleep(stretch);
+        let used = cpu_time() - before;
+        println!("{used:?} of CPU time in {stretch:?}");
+        used < stretch / 4
+    })
 }

@@ -2,14 +2,28 @@
 //!
 //! `DETERMINISTIC_SEEDS=N` runs N seeds of each scenario and configuration; `FIBERS_TEST_SEED=N` replays one.
 
+mod cancel;
+mod conserved;
+mod deadlines;
+mod fuzz;
 mod mode;
+mod race;
+mod races;
+#[path = "../../examples/retries.rs"]
+mod retries;
 mod spawns;
+mod time;
+mod virtual_time;
 mod waits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use std::time::Duration;
+
 use fibers::testing::{self, Check, explore};
+use fibers::time::Instant;
+use fibers::wait::{self, Reasons};
 
 /// Seeds of each scenario in each configuration. In all more than ten thousand runs.
 fn seeds() -> std::ops::Range<u64> {
@@ -18,6 +32,11 @@ fn seeds() -> std::ops::Range<u64> {
         text.parse().expect("DETERMINISTIC_SEEDS is a number")
     });
     0..count
+}
+
+/// A fifth of them, for scenarios of which each run has many.
+fn some_seeds() -> std::ops::Range<u64> {
+    0..seeds().end.div_ceil(5)
 }
 
 /// Explores the scenario with 1 to 4 workers, pinned and floating.
@@ -47,6 +66,33 @@ fn each(run: impl Fn(Check, &str)) {
             }
         }
     }
+}
+
+/// How late a handful of fibers is at the most, by the virtual clock.
+const LATE: Duration = Duration::from_millis(50);
+/// Longer than anything a test waits for on purpose: a wait that lasts as long was forgotten.
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn us(count: usize) -> Duration {
+    Duration::from_micros(count as u64)
+}
+
+/// One that nothing brings about.
+fn wait_for_ever() {
+    wait::sleep(Reasons::USER7);
+}
+
+/// How long `f` takes.
+fn taken<R>(f: impl FnOnce() -> R) -> (Duration, R) {
+    let start = Instant::now();
+    let result = f();
+    (start.elapsed(), result)
+}
+
+/// Asserts that something due after `wanted` took as long, and not much longer.
+fn assert_on_time(taken: Duration, wanted: Duration) {
+    assert!(taken >= wanted, "early: {taken:?} of {wanted:?}");
+    assert!(taken < wanted + LATE, "late: {taken:?} for {wanted:?}");
 }
 
 /// Now and then lets others run.

@@ -230,7 +230,7 @@ fn a_cancelled_waiter_passes_the_baton_on() {
         let canceller = fibers::spawn(move || {
             for victim in victims {
                 perhaps_yield();
-                testing::cancel(&victim);
+                victim.cancel().unwrap();
             }
         });
         perhaps_yield();
@@ -312,9 +312,9 @@ fn the_wake_of_a_cancelled_wait_is_not_left_for_the_next() {
         (0..testing::random(6)).for_each(|_| fibers::yield_now());
         if testing::random(2) == 0 {
             permits.give(1);
-            testing::cancel(victim.fiber());
+            victim.cancel().unwrap();
         } else {
-            testing::cancel(victim.fiber());
+            victim.cancel().unwrap();
             permits.give(1);
         }
         // A victim that was cancelled before it began does not run at all.
