@@ -92,7 +92,9 @@ impl Server {
 /// What came out of all runs so far.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// Requests that got an answer.
     pub answered: AtomicU32,
+    /// Requests whose time was up before.
     pub gave_up: AtomicU32,
     attempts: AtomicU32,
     virtual_ms: AtomicU64,

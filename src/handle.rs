@@ -168,6 +168,9 @@ impl<T> Joiner<T> {
             !std::ptr::eq(me, target.as_ptr()),
             "a fiber cannot join itself: it would wait for ever"
         );
+        if at_ns == NEVER {
+            park::refuse_if_stuck();
+        }
         target.joiner.set(me);
         if !target.word.wait_join() {
             return true;
@@ -200,8 +203,9 @@ impl<T> Drop for Joiner<T> {
         match fiber.word.detach() {
             Detached::Running => {}
             Detached::Done => {
+                // Shielded: its destructor may wait, and must not be unwound.
                 // SAFETY: done, and we have the one handle: the result is ours (WORD-5).
-                let panicked = unsafe { (fiber.vtable.drop_result)(header) };
+                let panicked = cancel::shielded(|| unsafe { (fiber.vtable.drop_result)(header) });
                 let scope = fiber.scope.get();
                 if panicked && !scope.is_null() {
                     // SAFETY: a scoped handle does not outlive its scope.

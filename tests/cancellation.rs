@@ -115,6 +115,7 @@ fn every_kind_of_wait_is_ended_from_anywhere() {
         // The waits are over for their fibers alone: what they joined goes on.
         eventually(|| machine.metrics().parked == 9);
         assert_eq!(machine.run(|| 5), 5);
+        assert_eq!(machine.metrics().panicked, 0);
     });
 }
 

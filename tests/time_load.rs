@@ -330,3 +330,54 @@ fn machines_whose_deadlines_were_taken_back_do_not_wake_up() {
         assert_eq!(machine.metrics().timers_pending, 0);
     }
 }
+
+/// Threads and descriptors of this process.
+fn held() -> [usize; 2] {
+    ["/proc/self/task", "/proc/self/fd"]
+        .map(|dir| std::fs::read_dir(dir).map_or(0, Iterator::count))
+}
+
+#[test]
+fn machines_with_pending_deadlines_stop_at_once_and_leave_nothing_open() {
+    let Some(mode) = measured_in_a_child(
+        "machines_with_pending_deadlines_stop_at_once_and_leave_nothing_open",
+        60,
+    ) else {
+        return;
+    };
+    let mut random = Random::new();
+    let round = |random: &mut Random| {
+        let test = Test::new(50);
+        let machine = test.machine(mode, 1 + random.below(3) as usize);
+        let all: Vec<_> = (0..100)
+            .map(|n| {
+                let long = Duration::from_nanos(random.below(200_000));
+                machine.spawn(move || {
+                    loop {
+                        match n % 4 {
+                            0 => fibers::sleep(HOUR),
+                            1 => fibers::sleep(long),
+                            2 => drop(timeout(long, || timeout(HOUR, fibers::park))),
+                            _ => park_timeout(long),
+                        }
+                    }
+                })
+            })
+            .collect();
+        (0..random.below(200_000)).for_each(|_| std::hint::spin_loop());
+        machine.shutdown(Duration::from_secs(20)).unwrap();
+        for fiber in all {
+            let ended: std::thread::Result<()> = fiber.join();
+            assert!(ended.unwrap_err().is::<fibers::Cancelled>());
+        }
+    };
+    round(&mut random);
+    let before = held();
+    (0..20).for_each(|_| round(&mut random));
+    eventually(|| held() == before);
+    // And the process may end while some are pending.
+    for _ in 0..10 {
+        drop(fibers::spawn(|| fibers::sleep(Duration::from_micros(100))));
+        drop(fibers::spawn(|| fibers::sleep(HOUR)));
+    }
+}

@@ -1,6 +1,6 @@
 //! A process that is stopped for a while (SIGSTOP, as by a debugger or a suspended virtual machine) finds all its
 //! deadlines long past when it goes on: nothing was early, nothing is lost, nothing spins, and the ticks that were
-//! missed are treated as asked.
+//! missed are treated as asked. And signals that interrupt every system call shorten no wait.
 
 mod common;
 
@@ -200,4 +200,56 @@ fn a_process_that_was_stopped_goes_on_with_nothing_early_and_nothing_lost() {
         eventually(|| machine.metrics().parked == 20);
     }
     assert!(comes_to_rest(Duration::from_millis(200)), "somebody spins");
+}
+
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count(_signal: i32) {
+    SIGNALS.fetch_add(1, Ordering::Relaxed);
+}
+
+#[test]
+fn signals_shorten_no_wait() {
+    const NAME: &str = "signals_shorten_no_wait";
+    if child_case().is_none() {
+        common::child_for(NAME, "interrupted", &[], 60).passed();
+        return;
+    }
+    let test = Test::new(40);
+    // SAFETY: a zeroed sigaction is valid; the handler only counts. Without SA_RESTART.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = count as *const () as usize;
+        libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+    }
+    let machines = MODES.map(|mode| test.machine(mode, 2));
+    let shared = Arc::new(Shared::default());
+    let (mut fibers, mut threads) = (Vec::new(), Vec::new());
+    for (n, wait) in WAITS.into_iter().cycle().take(20).enumerate() {
+        let keep_waiting = {
+            let shared = Arc::clone(&shared);
+            move || shared.keep_waiting(n as u64, wait)
+        };
+        fibers.push(machines[n % 2].spawn(keep_waiting.clone()));
+        threads.push(std::thread::spawn(keep_waiting));
+    }
+    let me = common::thread_id();
+    while SIGNALS.load(Ordering::Relaxed) < 20_000 {
+        for task in std::fs::read_dir("/proc/self/task").unwrap() {
+            let task = task.unwrap().file_name();
+            let task: i32 = task.to_str().unwrap().parse().unwrap();
+            if task != me {
+                // SAFETY: at worst the thread has ended, and the call fails.
+                unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), task, libc::SIGUSR1) };
+            }
+        }
+    }
+    shared.stop.store(true, Ordering::Release);
+    for fiber in fibers {
+        fiber.join().unwrap();
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(shared.early.load(Ordering::Relaxed), 0, "some came early");
 }

@@ -44,6 +44,10 @@ pub(crate) struct Frame {
     /// The earliest of this one and those outside.
     pub earliest_ns: u64,
     pub outer: *const Frame,
+    /// Put on while the thread was panicking, by a destructor: what it calls may be unwound to here, all the same.
+    pub in_panic: bool,
+    /// The frames outside count as well: not for the first one that is put on in a panic.
+    pub outer_counts: bool,
     /// Somebody unwinds to it.
     pub fired: Cell<bool>,
 }

@@ -13,9 +13,11 @@
 //!
 //! A floating fiber's entry stays with the worker where it was armed until it comes up, or until the fiber, on
 //! another worker by now, needs an earlier one: then it moves along. So a floating machine's heaps are used
-//! under their locks; no two of them are held at once, and nobody is woken under one.
+//! under their locks; no two of them are held at once, and nobody is woken under one. A floating fiber must not
+//! wait for one worker that blocks while others idle: each heap's first entry is a due (`dues.rs`) as soon as it is
+//! there, stated under the heap's lock, and the polling thread serves what nobody else has served by then.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 
 use parking_lot::Mutex;
 
@@ -23,6 +25,7 @@ use crate::fiber::alarm::NEVER;
 use crate::fiber::header::{FiberRef, Header};
 use crate::fiber::reasons::Reasons;
 use crate::fiber::runner::Runner;
+use crate::machine::core::Machine;
 use crate::machine::wake::wake;
 use crate::machine::worker::{Own, Worker};
 use crate::queue::heap::Heap;
@@ -52,6 +55,8 @@ pub(crate) struct Alarm {
     heap: UnsafeCell<Heap<Header>>,
     /// Taken where the machine floats.
     lock: Mutex<()>,
+    /// Floating machines, under the lock: the due that was stated for this heap.
+    stated_ns: Cell<u64>,
 }
 
 impl Alarm {
@@ -59,7 +64,13 @@ impl Alarm {
         Self {
             heap: UnsafeCell::new(Heap::new()),
             lock: Mutex::new(()),
+            stated_ns: Cell::new(NEVER),
         }
+    }
+
+    /// For a new machine: the heap is empty, nothing is stated.
+    pub(crate) fn begin(&self) {
+        self.stated_ns.set(NEVER);
     }
 
     /// Lends the heap to `f`, which calls nothing that comes back here.
@@ -215,6 +226,9 @@ impl Own {
                     place if latest < heap.at_ns(place) => heap.move_to(place, latest),
                     _ => {}
                 }
+                if floating {
+                    self.machine().state_floating(self.worker(), heap);
+                }
                 Standing::of(heap, self.worker())
             })
         };
@@ -289,7 +303,7 @@ impl Own {
             // SAFETY: ours.
             let (due, now) = unsafe {
                 self.worker().alarm.with(floating, |heap| {
-                    let due = next_due(heap, now_ns, floating);
+                    let due = next_due(heap, now_ns, self.worker(), floating);
                     (due, Standing::of(heap, self.worker()))
                 })
             };
@@ -298,7 +312,6 @@ impl Own {
                 Due::None => break,
                 Due::Corrected => {}
                 Due::Pinned(header) => {
-                    self.counters().timers_fired.add(1);
                     // SAFETY: at home here, and had an entry: it has not ended.
                     let fiber = unsafe { &*header };
                     // Of many that wake at once most have lain long: their stacks are in no cache.
@@ -306,7 +319,6 @@ impl Own {
                     self.wake_at_home(fiber, TIMEOUT);
                 }
                 Due::Floating(fiber) => {
-                    self.counters().timers_fired.add(1);
                     // SAFETY: we hold a reference.
                     unsafe { wake(fiber.as_ptr(), TIMEOUT) };
                 }
@@ -337,6 +349,43 @@ impl Own {
         self.note(now);
         let again_ns = self.local().rang_ns.get().saturating_add(SLACK_MAX_NS);
         again_ns.clamp(now.first_ns, now.latest_ns)
+    }
+}
+
+impl Machine {
+    /// Floating: sees to it that the polling thread comes to this heap for its first entry. Under its lock.
+    fn state_floating(&self, worker: &Worker, heap: &Heap<Header>) {
+        let first_ns = heap.first().map_or(NEVER, |(latest, _)| latest);
+        if first_ns < worker.alarm.stated_ns.get() {
+            worker.alarm.stated_ns.set(first_ns);
+            self.dues
+                .want(worker.index(), first_ns, |at_ns| self.set_timer(at_ns));
+        }
+    }
+
+    /// Floating: serves a heap whose due has come, from the polling thread.
+    pub(crate) fn serve_floating(&self, worker: &'static Worker, now_ns: u64) {
+        loop {
+            // SAFETY: floating.
+            let due = unsafe {
+                worker.alarm.with(true, |heap| {
+                    let due = next_due(heap, now_ns, worker, true);
+                    if matches!(due, Due::None) {
+                        // The due was taken out before we were called.
+                        worker.alarm.stated_ns.set(NEVER);
+                        self.state_floating(worker, heap);
+                    }
+                    let _ = Standing::of(heap, worker);
+                    due
+                })
+            };
+            match due {
+                Due::None => return,
+                // SAFETY: we hold a reference.
+                Due::Floating(fiber) => unsafe { wake(fiber.as_ptr(), TIMEOUT) },
+                Due::Corrected | Due::Pinned(_) => {}
+            }
+        }
     }
 }
 
@@ -414,7 +463,7 @@ enum Due {
 }
 
 /// Serves the first entry, if its time has come.
-fn next_due(heap: &mut Heap<Header>, now_ns: u64, floating: bool) -> Due {
+fn next_due(heap: &mut Heap<Header>, now_ns: u64, worker: &Worker, floating: bool) -> Due {
     let Some((latest, header)) = heap.first() else {
         return Due::None;
     };
@@ -429,6 +478,7 @@ fn next_due(heap: &mut Heap<Header>, now_ns: u64, floating: bool) -> Due {
         return Due::Corrected;
     }
     heap.remove(fiber.alarm.place().get());
+    worker.counters.timers_fired.add(1);
     if floating {
         // SAFETY: alive: it ends only after `forget`, for which it needs the lock that we hold.
         Due::Floating(unsafe { FiberRef::retain(header) })

@@ -246,14 +246,23 @@ fn block_thread(fiber: &Header, mask: u16) -> u16 {
 /// A fiber that must not switch waits: its worker runs nothing else meanwhile.
 #[cold]
 fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
-    if let Some(at_ns) = until(fiber, mask)
-        && let Clock::Virtual(clock) = &me.machine().clock
-    {
-        // The one thread that there is would block: nothing happens meanwhile but that time passes.
-        clock.jump_to(at_ns);
+    if let Clock::Virtual(clock) = &me.machine().clock {
+        // The one thread that there is would block. Unless what it waits for is there already,
+        me.drain_inbox();
+        if pending() & mask != 0 {
+            return if fiber.word.is_shared() {
+                take_shared(fiber, mask)
+            } else {
+                take_own(fiber, mask)
+            };
+        }
+        // nothing happens meanwhile but that time passes.
+        match until(fiber, mask) {
+            Some(at_ns) => clock.jump_to(at_ns),
+            None => refuse_block(Some(fiber)),
+        }
         return TIMEOUT;
     }
-    refuse_if_driven(me, Some(fiber));
     // What lies in our cache cannot be run by us now, and one of them may be what we wait for.
     me.offer_cache();
     if fiber.word.is_shared() {
@@ -284,6 +293,18 @@ fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
         if waited == Waited::TimedOut && !worker.inbox.has_mail() {
             return TIMEOUT;
         }
+    }
+}
+
+/// For a wait that others are about to be told of, and that has no end of its own: refuses here what would be refused
+/// when it blocks, while it can still be unwound.
+pub(crate) fn refuse_if_stuck() {
+    if let Some((me, header)) = running()
+        && me.machine().is_driven()
+        && must_block(me)
+    {
+        // SAFETY: the running fiber is alive.
+        refuse_block(Some(unsafe { &*header }));
     }
 }
 

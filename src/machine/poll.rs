@@ -85,6 +85,7 @@ impl Machine {
         );
         for index in due {
             match self.workers.get(index) {
+                Some(worker) if self.config.floating => self.serve_floating(worker, now_ns),
                 Some(worker) => notify(worker),
                 None => self.keep_up(now_ns),
             }

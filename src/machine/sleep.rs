@@ -125,6 +125,10 @@ impl Own {
 
     /// States when this worker must be up again for its fibers' deadlines. True if that is now.
     fn is_due_soon(self) -> bool {
+        if self.machine().config.floating {
+            // Stated as soon as it was armed.
+            return false;
+        }
         let at_ns = self.next_due();
         if at_ns == NEVER {
             return false;

@@ -89,7 +89,7 @@ impl Machine {
         let mut shared = self.shared.lock();
         // Relaxed: ordered by the lock, which every sweep takes.
         let epoch = self.epoch.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        if epoch % EPOCHS_MARKED == 0 {
+        if epoch.is_multiple_of(EPOCHS_MARKED) {
             // Long before the epoch comes round again: who still waits from far back is told in its word.
             shared.lists.for_each(|header| {
                 // SAFETY: queued, so alive.

@@ -233,6 +233,7 @@ impl Worker {
             .unwrap_or_else(|| Box::leak(Box::new(Self::new())));
         worker.index.store(index, Ordering::Relaxed);
         worker.counters.reset();
+        worker.alarm.begin();
         let local = &worker.local;
         local.rng.seed(seed);
         local.tick.set(0);

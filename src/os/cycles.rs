@@ -10,6 +10,7 @@
 //! alike on all CPUs). Elsewhere each answer is a real reading.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -22,6 +23,10 @@ static RATE: AtomicU64 = AtomicU64::new(0);
 static FIRST: Mutex<Option<(u64, u64)>> = Mutex::new(None);
 /// How long a counter reading is trusted after a real one, in cycles: well below a millisecond.
 const TRUST_CYCLES: u64 = 1 << 20;
+/// How far apart the counter may be read before and after the clock: a few microseconds, at the measuring distance
+/// much less than the rate is rounded up by.
+const APART_CYCLES: u64 = 10_000;
+const TRIES: u32 = 3;
 /// From how long a distance the rate is measured.
 const MEASURE_NS: u64 = 20_000_000;
 /// The rate is rounded up by a part in so many: the kernel slews by a part in 2,000 at the most.
@@ -59,13 +64,22 @@ impl Cycles {
 
     #[cold]
     fn read(&self) -> u64 {
-        // The counter first: what passes between the two readings makes later answers later.
-        let cycles = count();
-        let ns = clock::now_ns();
-        self.cycles.set(cycles);
-        self.ns.set(ns);
-        measure(cycles, ns);
-        ns
+        if !is_trusted() {
+            return clock::now_ns();
+        }
+        for _ in 0..TRIES {
+            // The counter first: what passes between the two readings makes later answers later.
+            let cycles = count();
+            let ns = clock::now_ns();
+            // A thread that lost its CPU between them knows nothing.
+            if count().wrapping_sub(cycles) < APART_CYCLES {
+                self.cycles.set(cycles);
+                self.ns.set(ns);
+                measure(cycles, ns);
+                return ns;
+            }
+        }
+        clock::now_ns()
     }
 }
 
@@ -75,9 +89,7 @@ fn measure(cycles: u64, ns: u64) {
         return;
     };
     let Some((first_cycles, first_ns)) = *first else {
-        if is_trusted() {
-            *first = Some((cycles, ns));
-        }
+        *first = Some((cycles, ns));
         return;
     };
     let passed_ns = ns.saturating_sub(first_ns);
@@ -101,11 +113,14 @@ fn measure(cycles: u64, ns: u64) {
     RATE.store(rounded, Ordering::Relaxed);
 }
 
-/// True if the kernel trusts the counter.
+/// True if the kernel trusts the counter. Asked once.
 fn is_trusted() -> bool {
-    let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-    cfg!(target_arch = "x86_64")
-        && std::fs::read_to_string(source).is_ok_and(|source| source.trim() == "tsc")
+    static TRUSTED: OnceLock<bool> = OnceLock::new();
+    let ask = || {
+        let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+        std::fs::read_to_string(source).is_ok_and(|source| source.trim() == "tsc")
+    };
+    cfg!(target_arch = "x86_64") && *TRUSTED.get_or_init(ask)
 }
 
 #[inline(always)]

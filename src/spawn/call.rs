@@ -11,6 +11,7 @@ use crate::fiber::cell::{Cancelled, Outcome};
 use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
 use crate::handle::Fiber;
+use crate::machine::park;
 use crate::machine::wake::{pay, settle};
 use crate::wait::cancel;
 
@@ -69,7 +70,7 @@ impl<F: FnOnce() -> R, R> Call<F, R> {
         // A result that nobody takes is dropped here or with the handle; its destructor may panic.
         let bomb =
             crate::fiber::cell::AbortOnUnwind("the result of a call panicked in its destructor");
-        drop(this);
+        cancel::shielded(|| drop(this));
         std::mem::forget(bomb);
     }
 }
@@ -184,6 +185,7 @@ impl<R> CallHandle<R> {
     pub fn wait(self) -> std::thread::Result<R> {
         let state = &self.call.node().state;
         if !state.is_done() {
+            park::refuse_if_stuck();
             let me = Fiber::running();
             self.call.waiter().set(me.0.as_ptr());
             if state.wait() {
@@ -316,7 +318,7 @@ unsafe fn run_slot(node: *mut CallNode) {
     // Release: pairs with Acquire in send and is_queued.
     slot.state.store(IDLE, Ordering::Release);
     // Perhaps the last reference: what the closure captured is dropped under the bomb as well.
-    drop(slot);
+    cancel::shielded(|| drop(slot));
     std::mem::forget(bomb);
 }
 

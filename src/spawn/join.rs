@@ -10,7 +10,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::fiber::calls::Completion;
-use crate::fiber::cell::{Cancelled, Outcome};
+use crate::fiber::cell::{AbortOnUnwind, Cancelled, Outcome};
 use parking_lot::Mutex;
 
 use crate::fiber::header::{FiberRef, Header};
@@ -178,6 +178,8 @@ fn wait_stolen<B, R>(
     }
     owner.set(me);
     if !done.is_done() && done.wait() {
+        // JOIN-1: nothing may unwind out of the frame (a deterministic run refuses waits by a panic).
+        let bomb = AbortOnUnwind("a wait for the second half of a join was refused");
         while !done.is_done() {
             if cancelled {
                 cancel::sleep_uncancelled(Reasons::QUEUE.0);
@@ -188,6 +190,7 @@ fn wait_stolen<B, R>(
             }
         }
         settle(owner);
+        std::mem::forget(bomb);
     }
     unwind
 }

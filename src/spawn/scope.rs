@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::cancel::CancelError;
+use crate::fiber::cell::AbortOnUnwind;
 use crate::fiber::header::{FiberRef, NewFiber};
 use crate::fiber::reasons::Reasons;
 use crate::fiber::scope::ScopeWord;
@@ -113,6 +114,8 @@ where
     }
     let owner = Fiber::running();
     if scope.word.wait(owner.0.as_ptr()) {
+        // They borrow from this frame: nothing may unwind out of it (a deterministic run refuses waits by a panic).
+        let bomb = AbortOnUnwind("a wait for the fibers of a scope was refused");
         // Fibers still borrow from here, so nothing else ends this wait.
         while !scope.word.is_over() {
             if cancelled {
@@ -124,6 +127,7 @@ where
             }
         }
         settle(&scope.word.owner);
+        std::mem::forget(bomb);
     }
     match result {
         Err(payload) => resume_unwind(payload),

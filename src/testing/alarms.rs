@@ -22,6 +22,10 @@ impl Driver {
 
     /// A worker that sleeps has said until when it may (DUES-1); one that is up has taken that back.
     fn look_at_dues(&self) {
+        if self.machine().config.floating {
+            // Stated when they are armed, and served by whoever is first.
+            return;
+        }
         let mut wrong = None;
         self.machine().dues.show(|dues| {
             // The last one is the poller's own, which a driven machine does not have.

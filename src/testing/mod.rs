@@ -105,10 +105,11 @@
 //!
 //! # What is refused
 //!
-//! All workers are one thread, so whoever would block it ends the run with a panic that says who it was: a wait
-//! inside [`on_worker_stack`](crate::on_worker_stack), a wait in a destructor while the fiber unwinds (from a panic,
-//! or because it was cancelled or out of time; std then aborts the process, as for any panic in such a place), and
-//! [`Check::run`] inside a fiber.
+//! All workers are one thread, so whoever would block it for good ends the run with a panic that says who it was: a
+//! wait without a limit inside [`on_worker_stack`](crate::on_worker_stack), or in a destructor while the fiber
+//! unwinds (from a panic, or because it was cancelled or out of time; std then aborts the process, as for any panic in
+//! such a place). There, a wait with a limit lasts as long as it may, and nobody else runs meanwhile. [`Check::run`]
+//! inside a fiber is refused, too.
 //!
 //! # Limits
 //!

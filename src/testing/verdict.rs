@@ -180,7 +180,8 @@ impl Driver {
             ("deadlines in the metrics", metrics.timers_pending),
             (
                 "workers to be woken for deadlines",
-                u64::from(machine.dues.next().is_some()),
+                // Those of a floating machine's heaps are never taken back.
+                u64::from(!machine.config.floating && machine.dues.next().is_some()),
             ),
             ("stacks in use", metrics.stacks_in_use),
             (

@@ -99,6 +99,16 @@ impl Me {
         }
     }
 
+    /// True if that moment is known to have come, without asking the clock.
+    #[inline(always)]
+    fn has_heard(&self, at_ns: u64) -> bool {
+        match self {
+            Self::Fiber(me, _) => at_ns <= me.local().clock_ns.get(),
+            // A wait of a thread is expensive anyway.
+            Self::Thread(_) => at_ns <= os::clock::now_ns(),
+        }
+    }
+
     /// Wakes us at the deadline that encloses us; at once, if it is known to have passed.
     #[inline(always)]
     pub(crate) fn arm_enclosing(&self) {
@@ -110,13 +120,30 @@ impl Me {
 /// Which of `CANCEL` and `TIMEOUT` may unwind the caller now.
 #[inline(always)]
 fn ends() -> u16 {
-    if !cfg!(panic = "unwind") || std::thread::panicking() {
+    if !cfg!(panic = "unwind") {
         return 0;
+    }
+    if std::thread::panicking() {
+        return ends_in_panic();
     }
     match park::running() {
         // SAFETY: the running fiber is alive.
         Some((_, header)) => unsafe { &*header }.ends.get(),
         None => current::thread_fiber().ends.get(),
+    }
+}
+
+/// In a destructor of an unwind nothing is unwound, but to a deadline that was set inside it.
+#[cold]
+fn ends_in_panic() -> u16 {
+    let me = Me::get();
+    let frame = me.header().alarm.frame.get();
+    // SAFETY: DEADLINE-1.
+    let in_panic = !frame.is_null() && unsafe { &*frame }.in_panic;
+    if in_panic {
+        me.header().ends.get() & TIMEOUT
+    } else {
+        0
     }
 }
 
@@ -197,6 +224,13 @@ pub(crate) fn sleep_until(mask: u16, at_ns: u64) -> Result<u16, Unwind> {
         } else {
             NEVER
         };
+        if enclosing_ns != NEVER && me.has_heard(enclosing_ns) && park::pending() & mask == 0 {
+            // Looked at before it is armed again, which takes its `TIMEOUT` back: or else one wake after the other
+            // could keep it off for ever.
+            if let Some(frame) = deadline::expired(header, current_ns()) {
+                break Err(Unwind::Expired(frame));
+            }
+        }
         arm(me.worker(), header, at_ns.min(enclosing_ns));
         let reasons = park::sleep(mask | TIMEOUT | (ends & CANCEL));
         if reasons & mask != 0 {
@@ -237,8 +271,22 @@ pub(crate) fn sleep_serving_until(mask: u16, at_ns: u64) -> Result<Option<u16>, 
     let reasons = sleep_until(mask | CALL, at_ns)?;
     if reasons & CALL != 0 {
         run_calls();
+        if reasons & mask == 0 {
+            return after_calls(at_ns);
+        }
     }
     Ok((reasons != 0).then_some(reasons & mask))
+}
+
+/// Whether the time was up meanwhile: or else one call after the other could keep a timed wait for ever.
+#[cold]
+fn after_calls(at_ns: u64) -> Result<Option<u16>, Unwind> {
+    if ends() & TIMEOUT != 0
+        && let Some(frame) = deadline::expired(Me::get().header(), current_ns())
+    {
+        return Err(Unwind::Expired(frame));
+    }
+    Ok((!has_come(at_ns)).then_some(0))
 }
 
 /// Waits whatever happens, and runs the calls that come meanwhile; the caller looks at its event again.

@@ -42,7 +42,7 @@ pub(crate) fn expired(fiber: &Header, now_ns: u64) -> Option<*const Frame> {
         if this.at_ns < first_ns {
             (first, first_ns) = (Some(frame), this.at_ns);
         }
-        if this.earliest_ns >= first_ns {
+        if this.earliest_ns >= first_ns || !this.outer_counts {
             break;
         }
         frame = this.outer;
@@ -56,10 +56,20 @@ pub(crate) fn within<R>(at_ns: impl FnOnce(&Me) -> u64, f: impl FnOnce() -> R) -
     let me = Me::get();
     let header = me.header();
     let at_ns = at_ns(&me);
+    let outer = header.alarm.frame.get();
+    let in_panic = std::thread::panicking();
+    // SAFETY: DEADLINE-1.
+    let outer_counts = !in_panic || (!outer.is_null() && unsafe { &*outer }.in_panic);
     let frame = Frame {
         at_ns,
-        earliest_ns: at_ns.min(header.alarm.enclosing_ns()),
-        outer: header.alarm.frame.get(),
+        earliest_ns: if outer_counts {
+            at_ns.min(header.alarm.enclosing_ns())
+        } else {
+            at_ns
+        },
+        outer,
+        in_panic,
+        outer_counts,
         fired: Cell::new(false),
     };
     header.alarm.frame.set(&raw const frame);

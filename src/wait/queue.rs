@@ -21,6 +21,7 @@ use crate::fiber::header::Header;
 use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
 use crate::machine::clock::current_ns;
+use crate::machine::park;
 use crate::machine::wake::{pay, settle};
 use crate::wait::cancel::{self, Me};
 use crate::wait::deadline::after;
@@ -115,6 +116,9 @@ impl WaitQueue {
     fn wait(&self, at_ns: u64, condition: impl Fn() -> bool + Sync) -> bool {
         let me = Me::get();
         let fiber: *const Header = me.header();
+        if at_ns == NEVER {
+            park::refuse_if_stuck();
+        }
         loop {
             let waiter = Waiter {
                 owed: Owed::new(),

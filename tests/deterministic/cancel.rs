@@ -300,3 +300,57 @@ fn cancelled_in_a_scope_in_a_destructor_in_a_deadline() {
         assert_eq!(ended.load(SeqCst), 2);
     });
 }
+
+/// A destructor that waits while its fiber unwinds keeps its thread, here the only one: what is there ends the wait,
+/// else time passes and nothing more. (What would wait without a limit is refused.)
+#[test]
+fn while_it_unwinds_a_fiber_waits_alone() {
+    struct Waits(Arc<AtomicUsize>, Arc<AtomicUsize>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            let (others, me) = (self.0.load(SeqCst), fibers::current());
+            let time = us(testing::random(500));
+            let (took, ()) = taken(|| sleep(time));
+            assert!(took >= time);
+            me.unpark();
+            fibers::park();
+            wait::wake(&me, Reasons::USER0);
+            let (took, came) = taken(|| wait::sleep_until(Reasons::USER0, Instant::now() + HOUR));
+            assert!(came.contains(Reasons::USER0) && took < LATE);
+            assert_eq!(self.0.load(SeqCst), others, "somebody ran meanwhile");
+            self.1.fetch_add(1, SeqCst);
+        }
+    }
+    let seen_in_all = Arc::new(AtomicUsize::new(0));
+    let total = Arc::clone(&seen_in_all);
+    all(move || {
+        let (steps, waited) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let busy = Arc::clone(&steps);
+        let other = fibers::spawn(move || {
+            loop {
+                busy.fetch_add(1, SeqCst);
+                fibers::yield_now();
+            }
+        });
+        let (seen, ends) = (Arc::clone(&steps), Arc::clone(&waited));
+        let victim = fibers::spawn(move || {
+            let _waits = Waits(seen, ends);
+            if testing::random(2) == 0 {
+                let _ = timeout(us(testing::random(50)), || some_endless_wait());
+                std::panic::resume_unwind(Box::new(Cancelled));
+            }
+            some_endless_wait();
+        });
+        while steps.load(SeqCst) < 20 {
+            sleep(us(5));
+        }
+        victim.cancel().unwrap();
+        assert_cancelled(victim.join());
+        other.cancel().unwrap();
+        assert_cancelled(other.join());
+        // Unless it was cancelled before it began.
+        assert!(waited.load(SeqCst) <= 1);
+        total.fetch_add(waited.load(SeqCst), SeqCst);
+    });
+    assert!(seen_in_all.load(SeqCst) > 0);
+}

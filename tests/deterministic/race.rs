@@ -48,8 +48,8 @@ pub enum End {
 /// One race: what its fibers know of each other.
 pub struct Race {
     pub kind: Kind,
-    /// The moment at which most things happen.
-    pub at: Instant,
+    /// See `at`.
+    pub when: OnceLock<Instant>,
     pub victim: OnceLock<Fiber>,
     /// Set before the event is brought about; before the cancellation is sent.
     pub woken: AtomicBool,
@@ -92,6 +92,12 @@ impl Drop for Helps {
 }
 
 impl Race {
+    /// The moment at which most things happen: soon after the first of the fibers has begun.
+    pub fn at(&self) -> Instant {
+        let soon = || Instant::now() + us([5, 40, 400][testing::random(3)]);
+        *self.when.get_or_init(soon)
+    }
+
     pub fn help(self: &Arc<Self>) -> Helps {
         self.helpers.fetch_add(1, SeqCst);
         Helps(Arc::clone(self))
@@ -101,7 +107,7 @@ impl Race {
     fn target(self: &Arc<Self>) -> impl FnOnce() -> u32 + Send + 'static {
         let helps = self.help();
         move || {
-            aim(helps.0.at);
+            aim(helps.0.at());
             helps.0.woken.store(true, SeqCst);
             42
         }
@@ -125,9 +131,9 @@ impl Race {
                 wait::sleep(Reasons::USER6);
             }
             if testing::random(4) == 0 {
-                fibers::shield(|| aim(race.at));
+                fibers::shield(|| aim(race.at()));
             }
-            aim(race.at);
+            aim(race.at());
             race.woken.store(true, SeqCst);
         }
     }
@@ -136,9 +142,9 @@ impl Race {
     pub fn wait(self: &Arc<Self>) -> End {
         // Or so late that something else must end the wait.
         let own = if testing::random(3) == 0 {
-            self.at + HOUR
+            self.at() + HOUR
         } else {
-            about(self.at)
+            about(self.at())
         };
         let own_time = own.saturating_duration_since(Instant::now());
         let ended = |in_time: bool| {
@@ -198,7 +204,7 @@ impl Race {
             }
             Kind::StolenHalf => {
                 let join = || {
-                    let until = self.at + us(50);
+                    let until = self.at() + us(50);
                     let first = || {
                         // Until somebody has begun the other half, or it is clear that nobody will.
                         while done.load(SeqCst) == 0 && Instant::now() < until {

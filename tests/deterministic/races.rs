@@ -26,7 +26,7 @@ fn enclosed(race: &Arc<Race>, frames: usize) -> End {
     let Some(further) = frames.checked_sub(1) else {
         return race.wait();
     };
-    let at = about(race.at);
+    let at = about(race.at());
     let inside = || enclosed(race, further);
     let end = if testing::random(2) == 0 {
         deadline(at, inside)
@@ -75,7 +75,7 @@ fn run(kind: Kind) -> End {
     let cancels = testing::random(2) == 0 || frames == 0;
     let race = Arc::new(Race {
         kind,
-        at: Instant::now() + us([5, 40, 400][testing::random(3)]),
+        when: OnceLock::new(),
         victim: OnceLock::new(),
         woken: AtomicBool::new(false),
         cancelled: AtomicBool::new(false),
@@ -88,37 +88,43 @@ fn run(kind: Kind) -> End {
     });
     let closure = Arc::new(AtomicUsize::new(0));
     let counted = Counted(Arc::clone(&closure));
+    // Counted in before the victim begins: it will wait for all of them.
+    let waker = race.help();
+    let canceller = cancels.then(|| race.help());
+    let caller = (testing::random(6) == 0).then(|| race.help());
+    let begun = Arc::new(AtomicBool::new(false));
     let handle = fibers::spawn({
-        let race = Arc::clone(&race);
-        // It begins when its helpers are counted in.
-        let ready = race.help();
+        let (race, begun) = (Arc::clone(&race), Arc::clone(&begun));
         move || {
             let _counted = counted;
-            drop(ready);
+            begun.store(true, SeqCst);
             victim(&race, frames)
         }
     });
     let fiber = handle.fiber().clone();
     race.victim.set(fiber.clone()).expect("set once");
     let start = Instant::now();
-    let waker = race.help();
+    if testing::random(8) != 0 {
+        // Mostly it has begun when the others do.
+        while !begun.load(SeqCst) {
+            fibers::yield_now();
+        }
+    }
     let mut helpers = vec![fibers::spawn(move || {
-        aim(waker.0.at);
+        aim(waker.0.at());
         waker.0.wake();
     })];
-    if cancels {
-        let canceller = race.help();
+    if let Some(canceller) = canceller {
         helpers.push(fibers::spawn(move || {
-            aim(canceller.0.at);
+            aim(canceller.0.at());
             canceller.0.cancelled.store(true, SeqCst);
             canceller.0.victim.get().expect("spawned").cancel().unwrap();
         }));
     }
     // Calls are served during most waits, and may wait themselves, under the victim's deadlines.
-    if testing::random(6) == 0 {
-        let caller = race.help();
+    if let Some(caller) = caller {
         helpers.push(fibers::spawn(move || {
-            let at = caller.0.at;
+            let at = caller.0.at();
             aim(at);
             let sent = fiber.call(move || aim(at));
             // The victim waits for its helpers in a way that serves no calls.
@@ -190,7 +196,8 @@ fn explore_kind(kind: Kind, expected: &[End]) {
         "{kind:?}: {points} points: {} ({so_far} so far)",
         counts.join(", ")
     );
-    if std::env::var_os("FIBERS_TEST_SEED").is_none() {
+    // A few runs may miss one.
+    if points > 2000 {
         for &end in expected
             .iter()
             .chain(&[End::Elapsed, End::Cancelled, End::Unstarted])
