@@ -206,54 +206,6 @@ fn what_needs_no_wait_is_returned_however_late() {
 }
 
 #[test]
-fn of_two_deadlines_each_ends_its_own_call() {
-    fn promise() {
-        // The inner one, and the outer call goes on.
-        let outer = timeout(LONG, || {
-            assert!(timeout(SHORT, fibers::park).is_err());
-            assert!(timeout(LONG, fibers::yield_now).is_ok());
-            3
-        });
-        assert_eq!(outer, Ok(3));
-        // The outer one: the inner call does not return.
-        let returned = Cell::new(false);
-        let outer = timeout(SHORT, || {
-            let _ = timeout(LONG, fibers::park);
-            returned.set(true);
-        });
-        assert!(outer.is_err() && !returned.get());
-        // Both at the same moment: the inner one first.
-        let returned = Cell::new(0);
-        let at = Instant::now() + SHORT;
-        let outer = deadline(at, || {
-            assert!(deadline(at, fibers::park).is_err());
-            returned.set(1);
-            fibers::park();
-            returned.set(2);
-        });
-        assert!(outer.is_err() && returned.get() == 1);
-        // A deep nest, the earliest in the middle.
-        fn nest(depth: u32, log: &Cell<u32>) -> Result<(), Elapsed> {
-            let limit = if depth == 20 { SHORT } else { LONG };
-            let ended = timeout(limit, || {
-                if depth == 40 {
-                    fibers::park();
-                } else {
-                    let inner = nest(depth + 1, log);
-                    assert!(depth < 20 && (depth == 19) == inner.is_err());
-                }
-            });
-            log.set(log.get() + 1);
-            ended
-        }
-        let log = Cell::new(0);
-        assert!(nest(0, &log).is_ok());
-        assert_eq!(log.get(), 21, "those inside did not come back");
-    }
-    in_every_place(60, promise);
-}
-
-#[test]
 fn code_that_catches_the_unwind_is_unwound_again_until_it_returns() {
     fn promise() {
         let caught = Cell::new(0);
@@ -418,6 +370,13 @@ fn a_destructor_may_wait_while_a_deadline_unwinds_it() {
             assert!(!WaitQueue::new().wait_timeout(SHORT, || false));
             assert!(begin.elapsed() >= 3 * SHORT);
             assert_eq!(fibers::spawn(|| 4).join().unwrap(), 4);
+            // Deadlines of its own end what they enclose, and what was unwound before stays where it is.
+            let begin = StdInstant::now();
+            assert!(timeout(SHORT, fibers::park).is_err());
+            assert!(timeout(LONG, || timeout(SHORT, fibers::park)).is_ok());
+            assert!(timeout(SHORT, || timeout(LONG, fibers::park)).is_err());
+            assert!(begin.elapsed() >= 3 * SHORT);
+            assert_eq!(timeout(LONG, || 6), Ok(6));
             self.0.set(self.0.get() + 1);
         }
     }

@@ -40,7 +40,8 @@ impl From<Elapsed> for std::io::Error {
 /// [`Duration::MAX`]: as without. Works on plain threads too.
 ///
 /// Fibers that `f` spawned and did not join go on; those of a [`scope`](crate::scope) are cancelled and waited
-/// for. Without effect in a destructor that runs while the thread is panicking: nothing can be unwound there. An
+/// for. In a destructor that runs while the thread is panicking a wait blocks the worker, and only deadlines set
+/// in that destructor end it. An
 /// unwind does not pass through `extern "C"` frames: as with a panic, the process aborts.
 ///
 /// # Errors
