@@ -143,7 +143,6 @@ fn regression_a_deadline_works_in_a_destructor_of_an_unwind() {
             panic!("on purpose");
         })
         .join()
-        .map(|()| ())
         .unwrap_err();
     assert_eq!(*payload.downcast::<&str>().unwrap(), "on purpose");
     let guard = ParksInDrop(Arc::clone(&timed_out));

@@ -148,19 +148,24 @@ fn a_deadline_ends_a_loop_of_park_timeouts_for_no_time() {
     in_every_place(60, promise);
 }
 
+/// The very next one, whatever else the worker has to look at.
 #[test]
 fn a_deadline_that_has_passed_ends_the_next_yield() {
+    const SOON: Duration = Duration::from_micros(20);
     fn promise() {
         for yields in [fibers::yield_now, || sleep(Duration::ZERO)] {
             assert!(timeout(Duration::ZERO, yields).is_err(), "of zero");
-            let late = timeout(SHORT, || {
-                let begin = StdInstant::now();
-                while begin.elapsed() < 2 * SHORT {
-                    std::hint::spin_loop();
-                }
-                yields();
-            });
-            assert!(late.is_err(), "long past");
+            for n in 0..50 {
+                (0..n).for_each(|_| fibers::yield_now());
+                let late = timeout(SOON, || {
+                    let begin = StdInstant::now();
+                    while begin.elapsed() < 2 * SOON {
+                        std::hint::spin_loop();
+                    }
+                    yields();
+                });
+                assert!(late.is_err(), "long past, the {n}th time");
+            }
             let behind_a_shield = timeout(SHORT, || {
                 shield(|| sleep(2 * SHORT));
                 yields();
@@ -168,7 +173,11 @@ fn a_deadline_that_has_passed_ends_the_next_yield() {
             assert!(behind_a_shield.is_err(), "behind a shield");
         }
     }
-    in_every_place(60, promise);
+    fn enclosed() {
+        promise();
+        assert!(timeout(LONG, promise).is_ok());
+    }
+    in_every_place(60, enclosed);
 }
 
 #[test]
@@ -308,26 +317,27 @@ fn a_call_inside_a_deadline_is_cut_short_and_its_sender_goes_on() {
     for mode in MODES {
         let test = Test::new(60);
         let (machine, other) = (test.machine(mode, 1), test.machine(Mode::Pinned, 1));
-        let entered = Arc::new(Gate::new());
+        let (sent, over) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
         let target = machine.spawn({
-            let entered = Arc::clone(&entered);
+            let (sent, over) = (Arc::clone(&sent), Arc::clone(&over));
             move || {
-                let ended = timeout(Duration::from_millis(50), || {
-                    entered.open();
-                    fibers::park();
-                });
-                // Its deadline is over: the next call may wait as long as it likes.
+                // Until the call is there, which a gate does not serve.
+                sent.wait();
+                let ended = timeout(20 * SHORT, fibers::park);
+                over.open();
                 fibers::park();
                 ended.is_err()
             }
         });
         let target_fiber = target.fiber().clone();
         let sender = other.spawn(move || {
-            entered.wait();
             let cut = target_fiber.call(fibers::park).unwrap();
+            sent.open();
             let payload = cut.wait().unwrap_err();
             assert!(payload.is::<fibers::Cancelled>());
             assert!(!fibers::is_cancelled());
+            // Its deadline is over: the next call may wait as long as it likes.
+            over.wait();
             let whole = target_fiber.call(|| sleep(SHORT)).unwrap();
             whole.wait().unwrap();
             target_fiber.unpark();

@@ -91,7 +91,9 @@ fn a_destructor_may_wait_while_its_fiber_unwinds() {
             fibers::park_timeout(SHORT);
             let came = wait::sleep_until(Reasons::USER0, Instant::now() + SHORT);
             assert_eq!(came, Reasons::TIMEOUT);
-            assert!(begin.elapsed() >= 3 * SHORT);
+            // A deadline of its own ends what it encloses.
+            assert!(timeout(SHORT, || timeout(LONG, fibers::park)).is_err());
+            assert!(begin.elapsed() >= 4 * SHORT);
             assert_eq!(fibers::spawn(|| 4).join().unwrap(), 4);
             let parked = fibers::spawn(fibers::park);
             let parked = parked.join_timeout(SHORT).unwrap_err();
@@ -250,6 +252,16 @@ struct Nest {
     dropped: Arc<AtomicUsize>,
 }
 
+/// Waits for a moment when it is dropped. If that is by an unwind, nothing but its own deadline may end the wait.
+struct WaitsInDrop;
+
+impl Drop for WaitsInDrop {
+    fn drop(&mut self) {
+        let ended = timeout(Duration::from_micros(20), fibers::park);
+        assert!(ended.is_err(), "nobody unparks it");
+    }
+}
+
 impl Nest {
     fn once(&self) -> Once {
         self.made.fetch_add(1, Ordering::Relaxed);
@@ -261,6 +273,7 @@ impl Nest {
     fn go(&self, seed: u64, depth: u32, shielded: bool) {
         let mut random = Random::of(seed);
         let _once = self.once();
+        let _waits = (random.below(4) == 0).then_some(WaitsInDrop);
         let (left, right) = (random.next(), random.next());
         if depth == 0 {
             match random.below(4) {

@@ -20,17 +20,20 @@ impl Driver {
         }
     }
 
-    /// A worker that sleeps has said until when it may (DUES-1); one that is up has taken that back.
+    /// A worker that sleeps has said until when it may (DUES-1); one that is up has taken that back. Where the machine
+    /// floats, each heap's first entry is a due, whatever its worker does.
     fn look_at_dues(&self) {
-        if self.machine().config.floating {
-            // Stated when they are armed, and served by whoever is first.
-            return;
-        }
+        let floating = self.machine().config.floating;
         let mut wrong = None;
         self.machine().dues.show(|dues| {
             // The last one is the poller's own, which a driven machine does not have.
             for (index, &due_ns) in dues[..self.machine().workers.len()].iter().enumerate() {
                 match self.phase(index) {
+                    // Stated when they are armed, and served by whoever is first.
+                    _ if floating && due_ns > self.entries(index).1 => {
+                        wrong = Some("no due is stated for a heap's first deadline");
+                    }
+                    _ if floating => {}
                     Phase::Down(_) if !self.is_wanted(index) && due_ns > self.entries(index).1 => {
                         wrong = Some("a worker sleeps past its fibers' deadlines (DUES-1)");
                     }

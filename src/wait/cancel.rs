@@ -224,7 +224,10 @@ pub(crate) fn sleep_until(mask: u16, at_ns: u64) -> Result<u16, Unwind> {
         } else {
             NEVER
         };
-        if enclosing_ns != NEVER && me.has_heard(enclosing_ns) && park::pending() & mask == 0 {
+        if enclosing_ns < at_ns
+            && me.has_heard(enclosing_ns)
+            && park::pending() & (mask | ends & CANCEL) == 0
+        {
             // Looked at before it is armed again, which takes its `TIMEOUT` back: or else one wake after the other
             // could keep it off for ever.
             if let Some(frame) = deadline::expired(header, current_ns()) {
@@ -278,10 +281,16 @@ pub(crate) fn sleep_serving_until(mask: u16, at_ns: u64) -> Result<Option<u16>, 
     Ok((reasons != 0).then_some(reasons & mask))
 }
 
-/// Whether the time was up meanwhile: or else one call after the other could keep a timed wait for ever.
+/// Whether the wait is at its end meanwhile: or else one call after the other could keep a timed wait for ever. The
+/// table of causes holds here too.
 #[cold]
 fn after_calls(at_ns: u64) -> Result<Option<u16>, Unwind> {
-    if ends() & TIMEOUT != 0
+    let ends = ends();
+    if park::pending() & ends & CANCEL != 0 {
+        return Err(Unwind::Cancelled);
+    }
+    if ends & TIMEOUT != 0
+        && Me::get().header().alarm.enclosing_ns() < at_ns
         && let Some(frame) = deadline::expired(Me::get().header(), current_ns())
     {
         return Err(Unwind::Expired(frame));
