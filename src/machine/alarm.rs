@@ -227,7 +227,8 @@ impl Own {
                     _ => {}
                 }
                 if floating {
-                    self.machine().state_floating(self.worker(), heap);
+                    self.machine()
+                        .state_floating(self.worker(), heap, self.heard_ns());
                 }
                 Standing::of(heap, self.worker())
             })
@@ -353,10 +354,12 @@ impl Own {
 }
 
 impl Machine {
-    /// Floating: sees to it that the polling thread comes to this heap for its first entry. Under its lock.
-    fn state_floating(&self, worker: &Worker, heap: &Heap<Header>) {
+    /// Floating: sees to it that the polling thread comes to this heap for its first entry, or a little later: of
+    /// equal deadlines each that is armed later has less slack. Under the heap's lock.
+    fn state_floating(&self, worker: &Worker, heap: &Heap<Header>, now_ns: u64) {
         let first_ns = heap.first().map_or(NEVER, |(latest, _)| latest);
-        if first_ns < worker.alarm.stated_ns.get() {
+        let little_ns = (first_ns.saturating_sub(now_ns) / SLACK_PART).min(SLACK_MAX_NS / 4);
+        if first_ns.saturating_add(little_ns) < worker.alarm.stated_ns.get() {
             worker.alarm.stated_ns.set(first_ns);
             self.dues
                 .want(worker.index(), first_ns, |at_ns| self.set_timer(at_ns));
@@ -373,7 +376,7 @@ impl Machine {
                     if matches!(due, Due::None) {
                         // The due was taken out before we were called.
                         worker.alarm.stated_ns.set(NEVER);
-                        self.state_floating(worker, heap);
+                        self.state_floating(worker, heap, now_ns);
                     }
                     let _ = Standing::of(heap, worker);
                     due
