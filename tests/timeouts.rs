@@ -148,9 +148,9 @@ fn a_deadline_ends_a_loop_of_park_timeouts_for_no_time() {
     in_every_place(60, promise);
 }
 
-/// The very next one, whatever else the worker has to look at.
+/// One of the next few: a worker looks at the clock at least at every eighth pick.
 #[test]
-fn a_deadline_that_has_passed_ends_the_next_yield() {
+fn a_deadline_that_has_passed_ends_one_of_the_next_yields() {
     const SOON: Duration = Duration::from_micros(20);
     fn promise() {
         for yields in [fibers::yield_now, || sleep(Duration::ZERO)] {
@@ -162,7 +162,7 @@ fn a_deadline_that_has_passed_ends_the_next_yield() {
                     while begin.elapsed() < 2 * SOON {
                         std::hint::spin_loop();
                     }
-                    yields();
+                    (0..9).for_each(|_| yields());
                 });
                 assert!(late.is_err(), "long past, the {n}th time");
             }

@@ -33,7 +33,7 @@ impl From<Elapsed> for std::io::Error {
 /// cancellable, or [`yield_now`](crate::yield_now)), it is unwound to here: destructors run, no panic is
 /// reported. If code in `f` catches that unwind (its payload is of a private type: raise it again), its next wait
 /// unwinds again. If `f` returns without noticing,
-/// its result counts, however late. Nestable: of two deadlines that have passed the earlier one ends its
+/// its result counts, however late. (A `yield_now` notices the time at the latest at the eighth call after it.) Nestable: of two deadlines that have passed the earlier one ends its
 /// call; of equal ones the inner. [`shield`](crate::shield) hides a part of `f` from it.
 ///
 /// A wait that gets what it waits for at the very moment returns it. Zero: `f` may do what needs no waiting.
