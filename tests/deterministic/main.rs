@@ -1,6 +1,8 @@
 //! The scheduler, one step at a time: scenarios over many seeds, in both modes, on one to four workers.
 //!
-//! `DETERMINISTIC_SEEDS=N` runs N seeds of each scenario and configuration; `FIBERS_TEST_SEED=N` replays one.
+//! `DETERMINISTIC_SEEDS=N` runs N seeds of each scenario and configuration (a fifth of them where a run has many
+//! small scenarios: `races.rs` counts those); `FIBERS_TEST_SEED=N` replays one. The long run, more than a million races:
+//! `DETERMINISTIC_SEEDS=2000 cargo test --release --test deterministic`
 
 mod cancel;
 mod conserved;
