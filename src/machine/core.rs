@@ -59,6 +59,8 @@ pub(crate) struct Machine {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     pub entered: usize,
+    /// The dedicated thread runs.
+    pub polls: bool,
     pub open: bool,
     pub exited: usize,
     pub left: Vec<usize>,
@@ -161,6 +163,7 @@ impl Machine {
             self.gate_moved.wait(&mut gate);
         }
         drop(gate);
+        self.await_polling();
         self.open_gate();
         Ok(threads)
     }

@@ -18,6 +18,15 @@ use crate::reactor::Events;
 const UPKEEP_NS: u64 = 50_000_000;
 
 impl Machine {
+    /// Waits until the dedicated thread runs: while it still sets itself up, in std, it would take the process
+    /// down if memory ran out.
+    pub(crate) fn await_polling(&self) {
+        let mut gate = self.gate.lock();
+        while !gate.polls {
+            self.gate_moved.wait(&mut gate);
+        }
+    }
+
     /// Starts the dedicated thread. It ends after `end_polling`.
     pub(crate) fn start_polling(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {
         let machine = Arc::clone(self);
@@ -29,6 +38,8 @@ impl Machine {
     }
 
     fn poll_thread(&self) {
+        self.gate.lock().polls = true;
+        self.gate_moved.notify_all();
         let Some(reactor) = &self.reactor else { return };
         let mut events = Events::new();
         loop {

@@ -32,8 +32,10 @@ pub struct LocalRuntime {
 
 impl LocalRuntime {
     pub(crate) fn new(machine: Arc<Machine>) -> io::Result<Self> {
+        let poll = Some(machine.start_polling()?);
+        machine.await_polling();
         Ok(Self {
-            poll: Some(machine.start_polling()?),
+            poll,
             machine,
             _altstack: os::signal::ensure_altstack(),
             not_send: PhantomData,
