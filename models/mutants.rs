@@ -164,8 +164,8 @@ const MUTANTS: &[Mutant] = &[
         name: "notify_leaves_it_asleep",
         file: "idle",
         after: "pub(crate) fn notify(&self)",
-        from: "!= ASLEEP",
-        to: "!= NOTIFIED",
+        from: "ASLEEP => Notify::Futex,",
+        to: "ASLEEP => return Notify::Nothing,",
         model: "mail_finds_the_sleeper",
     },
     Mutant {

@@ -9,7 +9,9 @@
 mod fiber;
 mod handle;
 mod instant;
+mod io;
 mod machine;
+pub mod net;
 mod os;
 mod primitive;
 mod queue;

@@ -10,7 +10,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("primitive", 0),
     ("stack", 1),
     ("queue", 1),
-    ("reactor", 1),
+    ("reactor", 2),
     ("fiber", 2),
     ("machine", 3),
     ("wait", 4),
@@ -21,9 +21,11 @@ const FLOORS: &[(&str, u32)] = &[
     ("runtime", 5),
     ("current", 5),
     ("time", 5),
+    ("io", 5),
+    ("net", 6),
     ("testing", 5),
     ("thread", 6),
-    ("lib", 6),
+    ("lib", 7),
 ];
 
 /// Files that a rule exempts, each with its reason.

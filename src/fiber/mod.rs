@@ -17,4 +17,5 @@ pub(crate) mod reasons;
 pub(crate) mod runner;
 pub(crate) mod scope;
 pub(crate) mod slab;
+pub(crate) mod waiters;
 pub(crate) mod word;

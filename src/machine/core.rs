@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::fiber::header::Ending;
 use crate::fiber::word::Kind;
+use crate::machine::baton::Baton;
 use crate::machine::clock::Clock;
 use crate::machine::config::Config;
 use crate::machine::dues::Dues;
@@ -33,7 +34,15 @@ pub(crate) struct Machine {
     /// When sleeping workers want to be woken.
     pub dues: Dues,
     /// None in the deterministic mode: there the driver brings what happens outside.
-    pub reactor: Option<Reactor>,
+    pub reactor: Option<Arc<Reactor>>,
+    /// Who waits there.
+    pub baton: Baton,
+    /// The dedicated thread: it is to end; it is to give stacks back in a while.
+    pub polling_ends: AtomicBool,
+    pub wants_upkeep: AtomicBool,
+    /// How often it has stood in for the workers, and what that brought.
+    pub stood_in: AtomicU64,
+    pub stand_in_events: AtomicU64,
     /// Whether runners go from fiber to fiber by themselves (not where a driver wants every step).
     pub chains: bool,
     stopping: AtomicBool,
@@ -85,7 +94,7 @@ impl Machine {
         os::barrier::register();
         let pool = StackPool::new(config.pool())?;
         let reactor = match clock {
-            Clock::Monotonic => Some(Reactor::new()?),
+            Clock::Monotonic => Some(Arc::new(Reactor::new()?)),
             Clock::Virtual(_) => None,
         };
         let seed = config.seed.unwrap_or_else(os::clock::now_ns);
@@ -99,6 +108,11 @@ impl Machine {
             class,
             dues: Dues::new(config.workers),
             reactor,
+            baton: Baton::new(),
+            polling_ends: AtomicBool::new(false),
+            wants_upkeep: AtomicBool::new(false),
+            stood_in: AtomicU64::new(0),
+            stand_in_events: AtomicU64::new(0),
             clock,
             chains,
             stopping: AtomicBool::new(false),
@@ -113,8 +127,17 @@ impl Machine {
             gate_moved: Condvar::new(),
             config,
         });
-        for worker in &machine.workers {
+        for (index, worker) in machine.workers.iter().enumerate() {
             worker.set_machine(Arc::as_ptr(&machine));
+            if let Some(reactor) = &machine.reactor {
+                worker
+                    .bell()
+                    .and_then(|bell| reactor.watch_bell(bell, index))
+                    .map_err(|error| {
+                        let text = format!("the bell of worker {index}: {error}");
+                        io::Error::new(error.kind(), text)
+                    })?;
+            }
         }
         Ok(machine)
     }
@@ -340,6 +363,11 @@ impl Machine {
             futex_wakes: sums.futex_wakes + shared.futex_wakes,
             lock_acquisitions: shared.acquisitions,
             inbox_sends: sums.inbox_sends,
+            polls: sums.polls,
+            poll_takeovers: self.stood_in.load(Ordering::Relaxed),
+            io_events: sums.io_events + self.stand_in_events.load(Ordering::Relaxed),
+            io_spurious: sums.io_spurious,
+            io_sources: self.reactor.as_ref().map_or(0, |reactor| reactor.sources()),
             timers_pending: sums.timers_pending,
             timers_fired: sums.timers_fired,
             timer_sets: self.dues.settings(),
@@ -418,6 +446,9 @@ impl Own {
     /// Nothing at hand: one search.
     pub(crate) fn look_elsewhere(self) -> Looked {
         if self.feed_starved(self.local().retry_starved.replace(false)) {
+            return Looked::Back(None);
+        }
+        if self.has_sources() && self.look_outside() && self.has_something() {
             return Looked::Back(None);
         }
         let found = self.search();

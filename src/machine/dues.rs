@@ -21,7 +21,7 @@ pub(crate) struct Dues {
 
 #[derive(Debug)]
 struct Inner {
-    /// By worker; `NEVER`: it sleeps without one, or does not sleep. The last one is the poller's own.
+    /// By worker; `NEVER`: it sleeps without one, or does not sleep.
     wanted: Vec<u64>,
     timer: u64,
     settings: u64,
@@ -31,7 +31,7 @@ impl Dues {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
             inner: Mutex::new(Inner {
-                wanted: vec![NEVER; workers + 1],
+                wanted: vec![NEVER; workers],
                 timer: NEVER,
                 settings: 0,
             }),
@@ -73,11 +73,6 @@ impl Dues {
             inner.settings += 1;
             set(next);
         }
-    }
-
-    /// True if the timer has gone off, or is about to.
-    pub(crate) fn is_due(&self, now_ns: u64) -> bool {
-        self.inner.lock().timer <= now_ns
     }
 
     /// The earliest due. For the deterministic mode, in which the driver is the timer.

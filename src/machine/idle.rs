@@ -9,13 +9,15 @@
 //! | `SleepWord` | entered by | means |
 //! |---|---|---|
 //! | AWAKE | the worker, in `rise` | it will look at its inbox and at every queue before it sleeps |
-//! | ASLEEP | the worker, in `lie_down` | it may be in the futex |
-//! | NOTIFIED | anyone, in `notify` | it will rise; exactly the notifier that took it out of ASLEEP calls the futex |
+//! | ASLEEP | the worker, in `lie_down` or `end_polling` | it may be in the futex |
+//! | POLLING | the worker, in `begin_polling` | as ASLEEP, but it may be in the reactor instead |
+//! | NOTIFIED | anyone, in `notify` | it will rise; exactly the notifier that took it out of ASLEEP calls the futex, out of POLLING rings its bell |
 //!
 //! To fall asleep: (1) `lie_down`; (2) under the lock: look at the lists, register, `IdleWord::retire`;
 //! (3) heavy fence; (4) look again at the inbox and at every cache; (5) futex. Whoever brings work:
 //! (a) make it visible (push); (b) light fence; (c) look at the word (`SleepWord` for a wake that must
-//! go to this worker, `IdleWord` for work that any worker may take), notify if need be.
+//! go to this worker, `IdleWord` for work that any worker may take), notify if need be. In (5) ASLEEP may become
+//! POLLING and ASLEEP again, by exchanges that fail if a notifier was first.
 //!
 //! IDLE-1, no lost wake-up: both sides write, fence, read (the store-buffer pattern). The two fences are
 //! totally ordered, as two `SeqCst` fences are (see `os/barrier.rs` for why one is cheap). If (b) comes first, (4) sees the push. If (3) comes first, (c) sees ASLEEP, or the
@@ -33,6 +35,19 @@ const AWAKE: u32 = 0;
 /// The futex value to wait on.
 pub(crate) const ASLEEP: u32 = 1;
 const NOTIFIED: u32 = 2;
+const POLLING: u32 = 3;
+
+/// What a notifier has to do now.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Notify {
+    /// Nothing: the worker is awake, or another notifier was first.
+    Nothing,
+    /// `futex_wake` on its word.
+    Futex,
+    /// Ring its bell.
+    Bell,
+}
 
 /// One worker's sleep state; also its futex. See the head of the file.
 #[derive(Debug)]
@@ -63,21 +78,48 @@ impl SleepWord {
 
     /// True if a notifier has been here since `lie_down`.
     pub(crate) fn is_notified(&self) -> bool {
-        self.0.load(Ordering::Acquire) != ASLEEP
+        !matches!(self.0.load(Ordering::Acquire), ASLEEP | POLLING)
     }
 
-    /// By anyone, after the work was made visible and a light fence: true if the caller must now call
-    /// `futex_wake` on this word.
+    /// By the worker, down: it will wait in the reactor. False: a notifier was first.
     #[must_use]
-    pub(crate) fn notify(&self) -> bool {
-        // Relaxed: ordered by the caller's fence. An awake worker costs its waker this one load.
-        if self.0.load(Ordering::Relaxed) != ASLEEP {
-            return false;
-        }
-        // Release: pairs with Acquire in rise.
+    pub(crate) fn begin_polling(&self) -> bool {
+        self.change(ASLEEP, POLLING)
+    }
+
+    /// By the worker, back from the reactor. False: a notifier was first, and has rung its bell or is about to.
+    #[must_use]
+    pub(crate) fn end_polling(&self) -> bool {
+        self.change(POLLING, ASLEEP)
+    }
+
+    fn change(&self, from: u32, to: u32) -> bool {
+        // Acquire: pairs with Release in notify, where this fails. Nothing is published: the fence of IDLE-1
+        // was passed when it lay down.
         self.0
-            .compare_exchange(ASLEEP, NOTIFIED, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
+    }
+
+    /// By anyone, after the work was made visible and a light fence.
+    pub(crate) fn notify(&self) -> Notify {
+        // Relaxed: ordered by the caller's fence. An awake worker costs its waker this one load.
+        let mut old = self.0.load(Ordering::Relaxed);
+        loop {
+            let how = match old {
+                ASLEEP => Notify::Futex,
+                POLLING => Notify::Bell,
+                _ => return Notify::Nothing,
+            };
+            // Release: pairs with Acquire in rise.
+            match self
+                .0
+                .compare_exchange_weak(old, NOTIFIED, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return how,
+                Err(now) => old = now,
+            }
+        }
     }
 }
 

@@ -80,6 +80,12 @@ counters! {
     futex_wakes,
     /// Wakes sent to other workers' inboxes.
     inbox_sends,
+    /// Looks into the reactor.
+    polls,
+    /// Events of descriptors that they brought.
+    io_events,
+    /// Calls on descriptors that would block although they were reported ready.
+    io_spurious,
     /// Entries in this worker's heap of deadlines.
     timers_pending,
     /// Fibers woken for a deadline.
@@ -120,6 +126,16 @@ pub struct Metrics {
     pub lock_acquisitions: u64,
     /// Wakes sent to another worker's inbox.
     pub inbox_sends: u64,
+    /// Times that a worker looked into the reactor, or waited there.
+    pub polls: u64,
+    /// Times that the dedicated thread began to stand in, as all workers were busy.
+    pub poll_takeovers: u64,
+    /// Events of descriptors that workers found there, or the dedicated thread did.
+    pub io_events: u64,
+    /// Calls on descriptors that would block although the reactor had reported them ready.
+    pub io_spurious: u64,
+    /// Descriptors that are registered with the reactor.
+    pub io_sources: u64,
     /// Fibers that are to be woken at a deadline. A deadline that was taken back may count for a while.
     pub timers_pending: u64,
     /// Fibers woken at a deadline.

@@ -7,12 +7,14 @@
 //! | `pick`, `run` | what runs next; the switch, and what follows it |
 //! | `park`, `wake` | how a fiber waits; how it is made runnable |
 //! | `queue_work`, `search`, `sleep`, `idle` | where work is put, how it is found elsewhere, how workers sleep |
-//! | `alarm`, `dues`, `poll` | deadlines of fibers; of sleeping workers; the thread that waits for events |
+//! | `alarm`, `dues` | deadlines of fibers; of sleeping workers |
+//! | `poll`, `baton` | what happens outside, and who waits for it |
 //! | `shared` | the lists and the idle list, under one lock |
 //! | `stop`, `starve` | the end of a machine; fibers without a stack |
 //! | `config`, `metrics`, `clock`, `rng` | options, counters, and the two seams of chance and time |
 
 pub(crate) mod alarm;
+pub(crate) mod baton;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod core;

@@ -67,6 +67,9 @@ impl Own {
         if fair {
             let fairness = self.machine().config.fairness;
             local.next_fair.set(tick.wrapping_add(fairness));
+            if self.should_look_outside() {
+                self.look_outside();
+            }
         }
         let mut until = local.next_fair.get().wrapping_sub(tick);
         if local.alarm_ns.get() != NEVER {

@@ -1,32 +1,56 @@
-//! Poll: the thread that waits for what happens outside the machine, and what becomes of it.
+//! Poll: who looks into the reactor, and what becomes of what has happened there.
 //!
-//! One dedicated thread per machine blocks in the reactor. Today it gives memory of idle stacks back, and brings
-//! sleeping workers their deadlines:
-//! a worker that goes to sleep states when it must be up again (`dues.rs`), and the one timer is set for the
-//! earliest of them. Workers that run look at the clock themselves (`alarm.rs`).
+//! Workers look in passing: when they run dry, and every now and then while they do not. One that has nothing to do
+//! takes the baton (`baton.rs`) and blocks in the reactor. The machine's dedicated thread stands in for them while
+//! all are busy and none looks; and it gives memory of idle stacks back.
+//! A sleeping worker states when it must be up again for its fibers' deadlines (`dues.rs`); the one timer is set for
+//! the earliest of them. Workers that run look at the clock themselves (`alarm.rs`).
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use crate::fiber::reasons::Reasons;
+use crate::machine::baton::{DEEP, NAPS, Watch};
 use crate::machine::core::Machine;
-use crate::machine::wake::notify;
-use crate::os;
-use crate::reactor::Events;
+use crate::machine::wake::{notify, pay_with};
+use crate::machine::worker::{Own, Worker};
+use crate::os::{self, futex};
+use crate::primitive::light_fence;
+use crate::reactor::readiness::{Event, Told};
+use crate::reactor::table::Record;
+use crate::reactor::{Events, Happened};
 
 /// How long between two rounds of giving stacks back to the kernel.
 const UPKEEP_NS: u64 = 50_000_000;
+/// How long nobody looks into the reactor before the dedicated thread does.
+const NAP: Duration = Duration::from_micros(500);
+/// The longest that it blocks there before it looks whether the workers do so again.
+const STAND_IN_NS: u64 = 100_000_000;
+/// How often a busy worker looks.
+const LOOK_EVERY_NS: u64 = 50_000;
+
+/// Tells those who wait for what that event brings.
+fn tell(record: &'static Record, generation: u32, event: Event) {
+    let Told::Wake { read, write } = record.readiness.event(generation, event) else {
+        return;
+    };
+    if !(read || write) {
+        return;
+    }
+    let mut reasons = 0;
+    for (is, reason) in [(read, Reasons::READABLE), (write, Reasons::WRITABLE)] {
+        reasons |= if is { reason.0 } else { 0 };
+    }
+    while let Some(waiter) = record.next_waiter(read, write) {
+        // SAFETY: owed since it was taken out; its frame stays until we let go (WAITERS-1).
+        unsafe { pay_with(&(*waiter).owed, reasons) };
+    }
+}
 
 impl Machine {
-    /// Waits until the dedicated thread runs: while it still sets itself up, in std, it would take the process
-    /// down if memory ran out.
-    pub(crate) fn await_polling(&self) {
-        let mut gate = self.gate.lock();
-        while !gate.polls {
-            self.gate_moved.wait(&mut gate);
-        }
-    }
-
     /// Starts the dedicated thread. It ends after `end_polling`.
     pub(crate) fn start_polling(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {
         let machine = Arc::clone(self);
@@ -37,56 +61,138 @@ impl Machine {
         })
     }
 
+    /// Waits until the dedicated thread runs: while it still sets itself up, in std, it would take the process
+    /// down if memory ran out.
+    pub(crate) fn await_polling(&self) {
+        let mut gate = self.gate.lock();
+        while !gate.polls {
+            self.gate_moved.wait(&mut gate);
+        }
+    }
+
+    /// Ends the dedicated thread. By the last worker that leaves, or by whoever could not start them all.
+    pub(crate) fn end_polling(&self) {
+        let Some(reactor) = &self.reactor else { return };
+        self.polling_ends.store(true, Ordering::Release);
+        light_fence();
+        let _ = self.baton.rouse();
+        futex::wake_one(self.baton.watch());
+        // Nobody takes that back: whoever waits in the reactor from now on comes back at once.
+        reactor.ring();
+    }
+
+    fn polling_ends(&self) -> bool {
+        self.polling_ends.load(Ordering::Acquire)
+    }
+
     fn poll_thread(&self) {
         self.gate.lock().polls = true;
         self.gate_moved.notify_all();
         let Some(reactor) = &self.reactor else { return };
         let mut events = Events::new();
-        loop {
-            let happened = reactor.wait(&mut events);
-            if happened.timer {
-                self.ring();
+        let mut upkeep_ns = None;
+        while !self.polling_ends() {
+            let before = self.baton.seen();
+            let _ = futex::wait(self.baton.watch(), NAPS, Some(NAP));
+            self.keep_up(&mut upkeep_ns, &mut events);
+            match self.baton.judge(before) {
+                Watch::Nap => {}
+                Watch::Deep => {
+                    if self.baton.lie_deep(before) {
+                        if !self.polling_ends() && !self.wants_upkeep.load(Ordering::Acquire) {
+                            let until = upkeep_ns;
+                            let _ = futex::wait_until(self.baton.watch(), DEEP, until);
+                        }
+                        self.baton.rise();
+                    }
+                }
+                Watch::Poll => {
+                    self.stood_in.fetch_add(1, Ordering::Relaxed);
+                    while self.baton.judge(before) == Watch::Poll && !self.polling_ends() {
+                        let left = upkeep_ns.map(|at_ns| at_ns.saturating_sub(self.clock.now_ns()));
+                        let timeout_ns = left.unwrap_or(u64::MAX).min(STAND_IN_NS);
+                        reactor.wait(&mut events, Some(timeout_ns));
+                        if self.bring(&events, None).bell.is_some() {
+                            // For a worker that is on its way into the reactor: it is to find it there.
+                            break;
+                        }
+                        self.keep_up(&mut upkeep_ns, &mut events);
+                    }
+                }
             }
-            if happened.interrupted {
-                return;
+        }
+        // Fibers of other machines may wait for what was registered here: they register with their own.
+        for record in Record::all() {
+            let mut inner = record.inner.lock();
+            let ours = inner
+                .reactor
+                .as_ref()
+                .is_some_and(|own| Arc::ptr_eq(own, reactor));
+            if ours {
+                inner.reactor = None;
+                drop(inner);
+                tell(record, record.readiness.generation(), Event::ALL);
             }
+        }
+    }
+
+    /// Gets the dedicated thread to look round, if it sleeps deeply.
+    pub(crate) fn rouse_dedicated(&self) {
+        if self.baton.rouse() {
+            futex::wake_one(self.baton.watch());
         }
     }
 
     /// Stacks that nobody uses are given back in a while, by the dedicated thread: it is slow work, and a worker
     /// that did it could not be woken meanwhile.
     pub(crate) fn state_upkeep(&self) {
-        if self.pool.needs_upkeep() {
-            self.plan_upkeep(self.clock.now_ns());
+        if self.reactor.is_some()
+            && self.pool.needs_upkeep()
+            && !self.wants_upkeep.swap(true, Ordering::AcqRel)
+        {
+            light_fence();
+            self.rouse_dedicated();
         }
     }
 
-    fn keep_up(&self, now_ns: u64) {
+    /// By the dedicated thread: gives stacks back if it is time, and looks into the reactor now and then meanwhile.
+    fn keep_up(&self, at_ns: &mut Option<u64>, events: &mut Events) {
+        if self.wants_upkeep.swap(false, Ordering::AcqRel) && at_ns.is_none() {
+            *at_ns = Some(self.clock.now_ns() + UPKEEP_NS);
+        }
+        let now_ns = self.clock.now_ns();
+        if at_ns.is_none_or(|at_ns| now_ns < at_ns) {
+            return;
+        }
         let mut between = || {
-            if self.dues.is_due(self.clock.now_ns()) {
-                self.ring();
+            if let Some(reactor) = &self.reactor {
+                reactor.wait(events, Some(0));
+                self.bring(events, None);
             }
         };
-        if self.pool.keep_up(now_ns, &mut between) {
-            self.plan_upkeep(now_ns);
+        *at_ns = if self.pool.keep_up(now_ns, &mut between) {
+            Some(now_ns + UPKEEP_NS)
+        } else {
+            None
+        };
+    }
+
+    /// Tells everybody whom the events concern. By a poller; `me`: a worker, which is not notified but told.
+    fn bring(&self, events: &Events, me: Option<&'static Worker>) -> Brought {
+        let happened = Happened::read(events, tell);
+        if me.is_none() {
+            self.stand_in_events
+                .fetch_add(happened.sources as u64, Ordering::Relaxed);
+        }
+        Brought {
+            sources: happened.sources,
+            due: happened.timer && self.ring(me),
+            bell: happened.bell,
         }
     }
 
-    fn plan_upkeep(&self, now_ns: u64) {
-        let at_ns = now_ns + UPKEEP_NS;
-        self.dues
-            .want(self.workers.len(), at_ns, |at_ns| self.set_timer(at_ns));
-    }
-
-    /// Ends the dedicated thread. By the last worker that leaves, or by whoever could not start them all.
-    pub(crate) fn end_polling(&self) {
-        if let Some(reactor) = &self.reactor {
-            reactor.interrupt();
-        }
-    }
-
-    /// Wakes the workers whose deadlines have come.
-    pub(crate) fn ring(&self) {
+    /// Wakes the workers whose deadlines have come. True if `me` is one of them, which is left to itself.
+    pub(crate) fn ring(&self, me: Option<&'static Worker>) -> bool {
         let now_ns = self.clock.now_ns();
         let mut due = Vec::new();
         self.dues.ring(
@@ -94,18 +200,102 @@ impl Machine {
             |at_ns| self.set_timer(at_ns),
             |index| due.push(index),
         );
+        let mut mine = false;
         for index in due {
-            match self.workers.get(index) {
-                Some(worker) if self.config.floating => self.serve_floating(worker, now_ns),
-                Some(worker) => notify(worker),
-                None => self.keep_up(now_ns),
+            let worker = self.workers[index];
+            if self.config.floating {
+                self.serve_floating(worker, now_ns);
+            } else if me.is_some_and(|me| std::ptr::eq(me, worker)) {
+                mine = true;
+            } else {
+                notify(worker);
             }
         }
+        mine
     }
 
     pub(crate) fn set_timer(&self, at_ns: u64) {
         if let Some(reactor) = &self.reactor {
             reactor.set_timer(Some(at_ns));
         }
+    }
+}
+
+/// What a look into the reactor brought.
+#[derive(Clone, Copy, Debug)]
+struct Brought {
+    /// So many descriptors have changed.
+    sources: usize,
+    /// This worker's own due has come.
+    due: bool,
+    /// The bell of that worker rings, or the machine's.
+    bell: Option<usize>,
+}
+
+impl Own {
+    /// True if there is something to look for outside.
+    pub(crate) fn has_sources(self) -> bool {
+        let reactor = &self.machine().reactor;
+        reactor
+            .as_ref()
+            .is_some_and(|reactor| reactor.has_sources())
+    }
+
+    /// True if a busy worker should look into the reactor again.
+    #[inline]
+    pub(crate) fn should_look_outside(self) -> bool {
+        self.has_sources()
+            && self.soon_ns().wrapping_sub(self.local().polled_ns.get()) >= LOOK_EVERY_NS
+    }
+
+    /// Looks into the reactor without waiting. True if descriptors have changed.
+    pub(crate) fn look_outside(self) -> bool {
+        let machine = self.machine();
+        let Some(reactor) = &machine.reactor else {
+            return false;
+        };
+        self.local().polled_ns.set(self.soon_ns());
+        machine.baton.looked();
+        let brought = self.local().events.with(|events| {
+            reactor.wait(events, Some(0));
+            machine.bring(events, Some(self.worker()))
+        });
+        self.count(brought);
+        brought.sources != 0
+    }
+
+    /// By a worker that is down and holds the baton: waits in the reactor until notified, or for that long.
+    /// True if it is to rise, as one of its fibers may go on.
+    pub(crate) fn wait_outside(self, timeout: Option<Duration>) -> bool {
+        let machine = self.machine();
+        let word = &self.worker().sleep;
+        let Some(reactor) = &machine.reactor else {
+            return false;
+        };
+        if !word.begin_polling() {
+            return true;
+        }
+        machine.baton.looked();
+        let (notified, brought) = self.local().events.with(|events| {
+            reactor.wait(events, timeout.map(|timeout| timeout.as_nanos() as u64));
+            // From here on a notifier, ourselves among them, need not ring.
+            let notified = !word.end_polling();
+            (notified, machine.bring(events, Some(self.worker())))
+        });
+        if notified {
+            self.worker().silence();
+        }
+        if let Some(worker) = brought.bell.and_then(|index| machine.workers.get(index)) {
+            // Another's rings for nothing: while we hold the baton no other worker waits here. It was rung for one
+            // that had just come back for another reason.
+            worker.silence();
+        }
+        self.count(brought);
+        notified || brought.due || self.has_something()
+    }
+
+    fn count(self, brought: Brought) {
+        self.counters().polls.add(1);
+        self.counters().io_events.add(brought.sources as u64);
     }
 }

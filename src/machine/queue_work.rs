@@ -3,10 +3,10 @@
 use crate::fiber::header::{Header, State};
 use crate::fiber::priority::Priority;
 use crate::machine::core::Machine;
+use crate::machine::idle::Notify;
 use crate::machine::item::{Item, Job};
-use crate::machine::wake::notify;
+use crate::machine::wake::{notify, rouse};
 use crate::machine::worker::Own;
-use crate::os::futex;
 
 /// The machine takes no new fibers.
 #[derive(Debug)]
@@ -64,12 +64,10 @@ impl Machine {
             worker.slot.set(header);
             shared.handoffs += 1;
             let wake = worker.sleep.notify();
-            shared.futex_wakes += u64::from(wake);
+            shared.futex_wakes += u64::from(wake != Notify::Nothing);
             // After the unlock, so that the woken worker does not run into our lock.
             drop(shared);
-            if wake {
-                futex::wake_one(worker.sleep.futex());
-            }
+            rouse(worker, wake);
         } else {
             // SAFETY: alive until it has run, in no other list.
             unsafe { shared.lists.push_back(class, header.cast_mut()) };

@@ -54,7 +54,17 @@ impl Own {
                 _ if machine.is_starving() => Some(RETRY),
                 _ => None,
             };
-            let _ = futex::wait(word.futex(), ASLEEP, timeout);
+            if machine.baton.take(self.index()) {
+                let rises = self.wait_outside(timeout);
+                if machine.baton.release() {
+                    futex::wake_one(machine.baton.watch());
+                }
+                if rises {
+                    break;
+                }
+            } else {
+                let _ = futex::wait(word.futex(), ASLEEP, timeout);
+            }
             if machine.is_starving() && !word.is_notified() {
                 self.try_again_for_starved();
                 break;

@@ -13,6 +13,7 @@ use crate::fiber::header::{Header, State, release};
 use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
 use crate::fiber::word::Woken;
+use crate::machine::idle::Notify;
 use crate::machine::worker::{Own, Worker};
 use crate::os::futex;
 use crate::primitive::light_fence;
@@ -42,8 +43,17 @@ pub(crate) unsafe fn wake(header: *const Header, reasons: u16) {
 /// # Safety
 /// The event's word has told the caller, and it alone, that somebody waits (OWED-1).
 pub(crate) unsafe fn pay(owed: &Owed) {
+    // SAFETY: passed on.
+    unsafe { pay_with(owed, Reasons::QUEUE.0) };
+}
+
+/// As [`pay`], with those reasons.
+///
+/// # Safety
+/// As [`pay`].
+pub(crate) unsafe fn pay_with(owed: &Owed, reasons: u16) {
     // SAFETY: the waiter stays until it is let go.
-    unsafe { wake(owed.waiter(), Reasons::QUEUE.0) };
+    unsafe { wake(owed.waiter(), reasons) };
     owed.let_go();
 }
 
@@ -121,11 +131,24 @@ unsafe fn send(home: &'static Worker, header: *mut Header) {
 
 /// Wakes a worker's thread if it sleeps. The work must be visible, and a light fence passed.
 pub(crate) fn notify(worker: &'static Worker) {
-    if worker.sleep.notify() {
-        futex::wake_one(worker.sleep.futex());
+    let how = worker.sleep.notify();
+    if how != Notify::Nothing {
+        rouse(worker, how);
         if let Some(me) = Own::current() {
             me.counters().futex_wakes.add(1);
         }
+    }
+}
+
+/// The system call of a notify, if it needs one.
+pub(crate) fn rouse(worker: &'static Worker, how: Notify) {
+    match how {
+        Notify::Nothing => {}
+        Notify::Futex => {
+            futex::wake_one(worker.sleep.futex());
+        }
+        // The worker's own, not its machine's: that may be gone by now.
+        Notify::Bell => worker.ring(),
     }
 }
 

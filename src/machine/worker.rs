@@ -9,9 +9,10 @@
 //! WORKER-2: `Own` is not kept over a switch where the fiber may float: read it again.
 
 use std::cell::{Cell, UnsafeCell};
+use std::io;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_deque::{Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
@@ -29,8 +30,10 @@ use crate::machine::item::Item;
 use crate::machine::metrics::Counters;
 use crate::machine::rng::Rng;
 use crate::os::cycles::Cycles;
+use crate::os::poll::Bell;
 use crate::queue::inbox::Inbox;
 use crate::queue::lists::Lists;
+use crate::reactor::Events;
 use crate::stack::{SizeClass, StackRef};
 
 /// See the head of the file.
@@ -54,6 +57,9 @@ pub(crate) struct Worker {
     /// It was woken to search, and counts as a searcher already. Under the lock, like the slot.
     pub woken_to_search: Cell<bool>,
     pub counters: Counters,
+    /// What gets it out of its machine's reactor; kept with the record, for wakers that come late. `None`: where
+    /// machines are driven.
+    bell: OnceLock<Bell>,
     local: Local,
 }
 
@@ -144,10 +150,15 @@ pub(crate) struct Local {
     pub searching: Cell<bool>,
     /// A while has passed since fibers starved: try again for them.
     pub retry_starved: Cell<bool>,
+    /// Room for what the reactor reports, and when this worker last looked there.
+    pub events: OwnCell<Events>,
+    pub polled_ns: Cell<u64>,
     /// Fibers of spawn_local that found no stack: they start here and nowhere else.
     pub starved: OwnCell<Vec<*const Header>>,
     /// SHARED-3.
     pub lone_notify: Cell<bool>,
+    /// Calls on descriptors since a fiber last waited for one.
+    pub io_calls: Cell<u32>,
     /// In `on_worker_stack`, how deep: waits block instead of switching.
     pub no_switch: Cell<u32>,
     /// Has cancelled its fibers for the stop.
@@ -186,6 +197,7 @@ impl Worker {
             slot: Cell::new(ptr::null()),
             woken_to_search: Cell::new(false),
             counters: Counters::default(),
+            bell: OnceLock::new(),
             local: Local {
                 ready: OwnCell(UnsafeCell::new(Lists::new())),
                 cache,
@@ -214,8 +226,11 @@ impl Worker {
                 in_flight: Cell::new(0),
                 searching: Cell::new(false),
                 retry_starved: Cell::new(false),
+                events: OwnCell(UnsafeCell::new(Events::new())),
+                polled_ns: Cell::new(0),
                 starved: OwnCell(UnsafeCell::new(Vec::new())),
                 lone_notify: Cell::new(false),
+                io_calls: Cell::new(0),
                 no_switch: Cell::new(0),
                 swept: Cell::new(false),
                 swept_to: Cell::new(0),
@@ -242,6 +257,7 @@ impl Worker {
         local.alarm_ns.set(NEVER);
         local.next_look.set(0);
         local.looked_ns.set(0);
+        local.polled_ns.set(0);
         local.clock_ns.set(0);
         local.soon_ns.set(0);
         local.rang_ns.set(0);
@@ -279,6 +295,32 @@ impl Worker {
         unsafe {
             Arc::increment_strong_count(machine);
             Arc::from_raw(machine)
+        }
+    }
+
+    /// Its bell, made when it is first needed.
+    ///
+    /// # Errors
+    /// No more descriptors, or no memory.
+    pub(crate) fn bell(&self) -> io::Result<&Bell> {
+        if let Some(bell) = self.bell.get() {
+            return Ok(bell);
+        }
+        let bell = Bell::new()?;
+        Ok(self.bell.get_or_init(|| bell))
+    }
+
+    /// Gets it out of the reactor.
+    pub(crate) fn ring(&self) {
+        if let Some(bell) = self.bell.get() {
+            bell.ring();
+        }
+    }
+
+    /// By the worker, back from the reactor.
+    pub(crate) fn silence(&self) {
+        if let Some(bell) = self.bell.get() {
+            bell.silence();
         }
     }
 

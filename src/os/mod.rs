@@ -30,6 +30,7 @@ pub(crate) mod memory;
 pub(crate) mod poll;
 pub(crate) mod raw_err;
 pub(crate) mod signal;
+pub(crate) mod socket;
 pub(crate) mod thread;
 
 /// Asks the processor to have that cache line at hand soon. Any address: a hint, and no access.

@@ -1,17 +1,17 @@
 //! Waiting for many things at once: an epoll instance, and the two descriptors that this library makes for it,
 //! a timer (timerfd) and a bell (eventfd).
 //!
-//! Knows nothing of who waits. Everything is registered once, edge-triggered; nothing needs to be read to be
-//! reported again: a timer that is set anew, and a bell that is rung again, are new events by themselves.
+//! Knows nothing of who waits. Everything is registered once, and edge-triggered but for the bell: that is reported
+//! until somebody has silenced it, whoever looks first. A timer that is set anew is a new event by itself.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 pub(crate) use rustix::event::epoll::Event;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::io::{Errno, write};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::{Errno, read, write};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -31,26 +31,103 @@ impl Poll {
         Ok(Self(epoll::create(CreateFlags::CLOEXEC)?))
     }
 
-    /// Registers a descriptor, once and for good: its edges are reported with `token`.
+    /// Registers a descriptor, once and for good: all its edges are reported with `token`, and at once what it is
+    /// ready for already.
     ///
     /// # Errors
-    /// The descriptor cannot be polled, or the user's limit of watches is reached.
-    pub(crate) fn add(&self, fd: &impl AsFd, token: u64) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::ET;
+    /// The descriptor cannot be polled (EPERM: a file, a folder), or the user's limit of watches is reached.
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         Ok(epoll::add(&self.0, fd, EventData::new_u64(token), flags)?)
     }
 
-    /// Blocks the calling thread until something has happened; calls `f` with each token.
-    pub(crate) fn wait(&self, events: &mut Vec<Event>, mut f: impl FnMut(u64)) {
+    /// Takes a descriptor out again. Not by itself when it is closed: a duplicate may keep what is behind it alive.
+    pub(crate) fn forget(&self, fd: BorrowedFd<'_>) {
+        // Its owner may have closed it, against the rules; then there is nothing to take out.
+        let _ = epoll::delete(&self.0, fd);
+    }
+
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(crate) fn watch_timer(&self, timer: &Timer, token: u64) -> io::Result<()> {
+        let flags = EventFlags::IN | EventFlags::ET;
+        Ok(epoll::add(
+            &self.0,
+            timer,
+            EventData::new_u64(token),
+            flags,
+        )?)
+    }
+
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(crate) fn watch_bell(&self, bell: &Bell, token: u64) -> io::Result<()> {
+        Ok(epoll::add(
+            &self.0,
+            bell,
+            EventData::new_u64(token),
+            EventFlags::IN,
+        )?)
+    }
+
+    /// Blocks the calling thread until something has happened, or that long (`None`: for ever); what has happened
+    /// is in `events` then. A signal may end it early.
+    pub(crate) fn wait(&self, events: &mut Vec<Event>, timeout_ns: Option<u64>) {
         events.clear();
-        match epoll::wait(&self.0, spare_capacity(events), None) {
+        let timeout = timeout_ns.map(timespec);
+        match epoll::wait(&self.0, spare_capacity(events), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             // The descriptor is ours and the memory is there: the kernel has no other error to give.
             Err(errno) => debug_assert!(false, "epoll_wait: {errno}"),
         }
-        for event in events.iter() {
-            f(event.data.u64());
+    }
+}
+
+/// What an event says of its descriptor. An error counts as ready both ways: the next call brings it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Edge {
+    pub readable: bool,
+    pub writable: bool,
+    /// The other side has stopped sending.
+    pub read_closed: bool,
+    /// The other side has stopped receiving.
+    pub write_closed: bool,
+}
+
+/// The token of an event, and what happened.
+pub(crate) fn edge(event: &Event) -> (u64, Edge) {
+    let flags = event.flags;
+    let has = |flag| flags.contains(flag);
+    let (error, hangup) = (has(EventFlags::ERR), has(EventFlags::HUP));
+    let edge = Edge {
+        readable: has(EventFlags::IN) || error,
+        writable: has(EventFlags::OUT) || error,
+        read_closed: hangup || has(EventFlags::RDHUP),
+        write_closed: hangup,
+    };
+    (event.data.u64(), edge)
+}
+
+/// Blocks the calling thread until that descriptor can be read from or written to, or that moment of the monotonic
+/// clock has come: then false. For whoever has no epoll instance at hand.
+pub(crate) fn block_on(fd: BorrowedFd<'_>, write: bool, until_ns: Option<u64>) -> bool {
+    let flags = if write { PollFlags::OUT } else { PollFlags::IN };
+    loop {
+        let left_ns = until_ns.map(|at_ns| at_ns.saturating_sub(super::clock::now_ns()));
+        let timeout = left_ns.map(timespec);
+        match poll(&mut [PollFd::from_borrowed_fd(fd, flags)], timeout.as_ref()) {
+            Ok(0) if until_ns.is_none_or(|at_ns| super::clock::now_ns() >= at_ns) => return false,
+            Ok(0) | Err(Errno::INTR) => {}
+            // An error of poll itself: the next call on the descriptor will tell.
+            Ok(_) | Err(_) => return true,
         }
+    }
+}
+
+fn timespec(ns: u64) -> Timespec {
+    Timespec {
+        tv_sec: (ns / 1_000_000_000) as i64,
+        tv_nsec: (ns % 1_000_000_000) as i64,
     }
 }
 
@@ -76,11 +153,7 @@ impl Timer {
         };
         let value = at_ns.map_or(zero, |at_ns| {
             // Zero would mean "never".
-            let at_ns = at_ns.clamp(1, i64::MAX as u64);
-            Timespec {
-                tv_sec: (at_ns / 1_000_000_000) as i64,
-                tv_nsec: (at_ns % 1_000_000_000) as i64,
-            }
+            timespec(at_ns.clamp(1, i64::MAX as u64))
         });
         let setting = Itimerspec {
             it_interval: zero,
@@ -115,6 +188,12 @@ impl Bell {
     pub(crate) fn ring(&self) {
         // Full after 2^64 - 1 rings; and then it has been heard.
         let _ = write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Takes back all rings so far.
+    pub(crate) fn silence(&self) {
+        // Would block: somebody else has.
+        let _ = read(&self.0, &mut [0_u8; 8]);
     }
 }
 

@@ -56,7 +56,7 @@ impl Driver {
         };
         let now_ns = self.now_ns();
         if due_ns <= now_ns && (now_ns - due_ns >= LATE_MAX_NS || self.chance.rings()) {
-            self.machine().ring();
+            self.machine().ring(None);
         }
     }
 
@@ -75,7 +75,7 @@ impl Driver {
         match self.machine().dues.next() {
             Some(due_ns) if !napping || due_ns <= nap_ends_ns => {
                 self.pass_until(due_ns.saturating_add(self.chance.late_ns()));
-                self.machine().ring();
+                self.machine().ring(None);
                 Idle::Rang
             }
             _ if napping => {

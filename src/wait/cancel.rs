@@ -305,6 +305,15 @@ pub(crate) fn sleep_uncancelled(mask: u16) {
     }
 }
 
+/// The deadline that may unwind the caller; `NEVER` if there is none.
+pub(crate) fn enclosing_ns() -> u64 {
+    if ends() & TIMEOUT != 0 {
+        Me::get().header().alarm.enclosing_ns()
+    } else {
+        NEVER
+    }
+}
+
 /// Unwinds if the fiber is cancelled or a deadline has passed: for what does not wait but is a point where a
 /// fiber can be ended.
 #[cold]

@@ -5,43 +5,25 @@
 //!
 //! QUEUE-1: a waiter checks its condition under the lock before it lies down in the list, and a waker
 //! changes the state before it takes the lock: so either the waiter sees the change or the waker the waiter.
-//! QUEUE-2: whoever takes a record out of the list owes its fiber a wake, and lets go of the record after it
-//! (`fiber/owed.rs`). The waiter leaves its frame only after it has taken its record out itself, or has been
-//! let go.
+//! The records' own rule is WAITERS-1 (`fiber/waiters.rs`).
 
-use std::cell::Cell;
 use std::fmt;
-use std::ptr;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::fiber::alarm::NEVER;
 use crate::fiber::header::Header;
-use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
+use crate::fiber::waiters::{Waiter, Waiters};
 use crate::machine::clock::current_ns;
 use crate::machine::park;
 use crate::machine::wake::{pay, settle};
 use crate::wait::cancel::{self, Me};
 use crate::wait::deadline::after;
 
-struct Waiter<'a> {
-    owed: Owed,
-    condition: &'a (dyn Fn() -> bool + Sync + 'a),
-    next: Cell<*const Waiter<'static>>,
-    prev: Cell<*const Waiter<'static>>,
-    queued: Cell<bool>,
-}
-
-struct List {
-    head: *const Waiter<'static>,
-    tail: *const Waiter<'static>,
-    len: usize,
-}
-
-// SAFETY: the records are used under the lock only (QUEUE-2); their conditions are Sync.
-unsafe impl Send for List {}
+/// What a waiter waits for. Lives as long as its record, in the waiter's frame.
+type Condition<'a> = &'a (dyn Fn() -> bool + Sync + 'a);
 
 /// A first-come-first-served queue of waiting fibers (and plain threads).
 ///
@@ -59,7 +41,7 @@ unsafe impl Send for List {}
 /// guest.join().unwrap();
 /// ```
 pub struct WaitQueue {
-    list: Mutex<List>,
+    list: Mutex<Waiters<Condition<'static>>>,
 }
 
 impl Default for WaitQueue {
@@ -73,7 +55,7 @@ impl fmt::Debug for WaitQueue {
         match self.list.try_lock() {
             Some(list) => f
                 .debug_struct("WaitQueue")
-                .field("waiting", &list.len)
+                .field("waiting", &list.len())
                 .finish(),
             None => f.write_str("WaitQueue { <locked> }"),
         }
@@ -85,11 +67,7 @@ impl WaitQueue {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            list: Mutex::new(List {
-                head: ptr::null(),
-                tail: ptr::null(),
-                len: 0,
-            }),
+            list: Mutex::new(Waiters::new()),
         }
     }
 
@@ -120,22 +98,16 @@ impl WaitQueue {
             park::refuse_if_stuck();
         }
         loop {
-            let waiter = Waiter {
-                owed: Owed::new(),
-                condition: &condition,
-                next: Cell::new(ptr::null()),
-                prev: Cell::new(ptr::null()),
-                queued: Cell::new(true),
-            };
-            waiter.owed.set(fiber);
-            // The list knows records without their lifetime; QUEUE-2 keeps this one in its frame.
-            let record: *const Waiter<'static> = (&raw const waiter).cast();
+            let waiter = Waiter::new(fiber, &condition as Condition<'_>);
+            // The list knows records without their lifetime; WAITERS-1 keeps this one in its frame.
+            let record: *const Waiter<Condition<'static>> = (&raw const waiter).cast();
             {
                 let mut list = self.list.lock();
                 if condition() {
                     return true;
                 }
-                list.push_back(record);
+                // SAFETY: new, and in this frame until it is out again.
+                unsafe { list.push_back(record) };
             }
             let unwind = loop {
                 let slept = if at_ns == NEVER {
@@ -144,9 +116,10 @@ impl WaitQueue {
                     cancel::sleep_until(Reasons::QUEUE.0, at_ns)
                 };
                 let mut list = self.list.lock();
-                match (slept, waiter.queued.get()) {
+                match (slept, waiter.is_queued()) {
                     (Ok(0), true) => {
-                        list.remove(record);
+                        // SAFETY: it is queued.
+                        unsafe { list.remove(record) };
                         // Asked for the last time, and where a waker would ask it.
                         return condition();
                     }
@@ -154,7 +127,8 @@ impl WaitQueue {
                     (Ok(_), true) => {}
                     (Ok(_), false) => break None,
                     (Err(unwind), true) => {
-                        list.remove(record);
+                        // SAFETY: as above.
+                        unsafe { list.remove(record) };
                         drop(list);
                         unwind.unwind();
                     }
@@ -178,15 +152,11 @@ impl WaitQueue {
 
     /// Wakes the first waiter whose condition is true. True if there was one. Never blocks for long.
     pub fn wake_one(&self) -> bool {
-        let record = {
-            let mut list = self.list.lock();
-            let Some(record) = list.find() else {
-                return false;
-            };
-            list.remove(record);
-            record
+        let taken = self.list.lock().take(|condition| condition());
+        let Some(record) = taken else {
+            return false;
         };
-        // SAFETY: owed since we took the record out; its frame stays until we let go (QUEUE-2).
+        // SAFETY: owed since we took the record out; its frame stays until we let go (WAITERS-1).
         unsafe { pay(&(*record).owed) };
         true
     }
@@ -196,7 +166,7 @@ impl WaitQueue {
         let mut woken = 0;
         // One at a time: a woken waiter's frame is gone, so no chain may lead through it. As many rounds as
         // there were waiters, so that those who come back do not keep us here.
-        let rounds = self.list.lock().len;
+        let rounds = self.list.lock().len();
         while woken < rounds && self.wake_one() {
             woken += 1;
         }
@@ -206,7 +176,7 @@ impl WaitQueue {
     /// True if nobody waits at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.list.lock().len == 0
+        self.list.lock().len() == 0
     }
 }
 
@@ -216,56 +186,6 @@ struct PassOn<'a>(&'a WaitQueue);
 impl Drop for PassOn<'_> {
     fn drop(&mut self) {
         self.0.wake_one();
-    }
-}
-
-impl List {
-    fn push_back(&mut self, record: *const Waiter<'static>) {
-        // SAFETY: in its frame until removed (QUEUE-2).
-        let waiter = unsafe { &*record };
-        waiter.prev.set(self.tail);
-        if self.tail.is_null() {
-            self.head = record;
-        } else {
-            // SAFETY: in the list.
-            unsafe { &*self.tail }.next.set(record);
-        }
-        self.tail = record;
-        self.len += 1;
-    }
-
-    fn remove(&mut self, record: *const Waiter<'static>) {
-        // SAFETY: in the list, as all callers know.
-        let waiter = unsafe { &*record };
-        let (prev, next) = (waiter.prev.get(), waiter.next.get());
-        if prev.is_null() {
-            self.head = next;
-        } else {
-            // SAFETY: in the list.
-            unsafe { &*prev }.next.set(next);
-        }
-        if next.is_null() {
-            self.tail = prev;
-        } else {
-            // SAFETY: in the list.
-            unsafe { &*next }.prev.set(prev);
-        }
-        waiter.queued.set(false);
-        self.len -= 1;
-    }
-
-    /// The first whose condition is true.
-    fn find(&self) -> Option<*const Waiter<'static>> {
-        let mut record = self.head;
-        while !record.is_null() {
-            // SAFETY: in the list, under the lock.
-            let waiter = unsafe { &*record };
-            if (waiter.condition)() {
-                return Some(record);
-            }
-            record = waiter.next.get();
-        }
-        None
     }
 }
 

@@ -1,0 +1,3 @@
+//! Floor 5: descriptors as fibers use them.
+
+pub(crate) mod source;

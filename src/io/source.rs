@@ -1,0 +1,321 @@
+//! Source: a descriptor that fibers wait for.
+//!
+//! The system call is tried first, unless it is known that it would block; who waits lies in the list of the
+//! source's record (`reactor/table.rs`), and a poller that sees the event wakes it (`machine/poll.rs`). The
+//! descriptor is registered with the reactor of the machine whose fiber is the first to wait for it, once.
+//! Threads that are no fiber, and fibers that must not switch, block in `poll`.
+//!
+//! SOURCE-1: a waiter looks at the readiness and lies down under the record's lock, where it also finds out with
+//! which reactor the source is registered; an event is noted in the word first, and its waiters are taken out under
+//! the lock. So by READY-1 either the waiter sees the event or the event's teller finds the waiter.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::fiber::alarm::NEVER;
+use crate::fiber::header::Header;
+use crate::fiber::reasons::Reasons;
+use crate::fiber::waiters::Waiter;
+use crate::machine::clock::current_ns;
+use crate::machine::park;
+use crate::machine::wake::settle;
+use crate::machine::worker::Own;
+use crate::os::poll::block_on;
+use crate::reactor::readiness::{Direction, Found};
+use crate::reactor::table::Record;
+use crate::wait::cancel::{self, Me};
+
+/// After so many calls on descriptors that found them ready, the others get their turn.
+const CALLS_MAX: u32 = 64;
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(crate) struct Source {
+    record: &'static Record,
+    /// What is registered, while something is.
+    fd: AtomicI32,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) enum Waited {
+    /// The call is to be tried (again).
+    Try,
+    /// The time is up.
+    TimedOut,
+}
+
+/// What a call has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Did {
+    /// As much as it was asked to, as far as is known.
+    All,
+    /// Less: the next would block, or find the end. For streams of bytes.
+    Less,
+}
+
+impl Source {
+    /// # Errors
+    /// The table of sources is full.
+    pub(crate) fn new() -> io::Result<Self> {
+        let record = Record::take()
+            .ok_or_else(|| io::Error::other("too many descriptors that fibers wait for"))?;
+        Ok(Self {
+            record,
+            fd: AtomicI32::new(-1),
+        })
+    }
+
+    /// Calls `call`, again and again while it would block, and waits in between; for `timeout_ns` at the longest,
+    /// counted from the first wait (`NEVER`: for ever). A call that is interrupted is repeated.
+    ///
+    /// *Cancellation* and deadlines unwind out of the waits.
+    ///
+    /// # Errors
+    /// `call`'s. `WouldBlock`: the time is up, or there was none (0).
+    pub(crate) fn run<R>(
+        &self,
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        timeout_ns: u64,
+        mut call: impl FnMut() -> io::Result<(R, Did)>,
+    ) -> io::Result<R> {
+        let mut until_ns = None;
+        give_turns();
+        loop {
+            if let Some(look) = self.record.readiness.look(direction) {
+                match call() {
+                    Ok((done, did)) => {
+                        if did == Did::Less {
+                            self.record.readiness.clear(direction, look, Found::Short);
+                        }
+                        return Ok(done);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.record.readiness.clear(direction, look, Found::Blocks);
+                        if until_ns.is_some()
+                            && let Some(me) = Own::current()
+                        {
+                            me.counters().io_spurious.add(1);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if timeout_ns == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let until_ns = *until_ns.get_or_insert_with(|| match timeout_ns {
+                NEVER => NEVER,
+                _ => current_ns().saturating_add(timeout_ns),
+            });
+            if self.wait(fd, direction, until_ns)? == Waited::TimedOut {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+    }
+
+    /// Waits until the descriptor is ready in that direction, as far as is known, or that moment has come.
+    ///
+    /// *Blocks* the fiber, or the thread. *Cancellation* and deadlines unwind.
+    ///
+    /// # Errors
+    /// The descriptor cannot be polled, or no more descriptors can be watched.
+    pub(crate) fn wait(
+        &self,
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        until_ns: u64,
+    ) -> io::Result<Waited> {
+        let me = Me::get();
+        match me.worker() {
+            Some(worker) if !park::must_block(worker) => worker.local().io_calls.set(0),
+            _ => return self.block(fd, direction, until_ns),
+        }
+        let header: *const Header = me.header();
+        let waiter = Waiter::new(header, direction);
+        {
+            let mut inner = self.record.inner.lock();
+            if inner.reactor.is_none() {
+                self.register(fd, &mut inner.reactor)?;
+            }
+            if !self.record.readiness.announce(direction) {
+                return Ok(Waited::Try);
+            }
+            // SAFETY: new, and in this frame until it is out again.
+            unsafe { inner.waiters.push_back(&raw const waiter) };
+        }
+        let reason = match direction {
+            Direction::Read => Reasons::READABLE.0,
+            Direction::Write => Reasons::WRITABLE.0,
+        };
+        loop {
+            let slept = if until_ns == NEVER {
+                cancel::sleep_serving(reason).map(Some)
+            } else {
+                cancel::sleep_serving_until(reason, until_ns)
+            };
+            if slept.is_ok() && waiter.owed.has_let_go() {
+                return Ok(Waited::Try);
+            }
+            // Taken back, if it is not owed a wake already.
+            let mut inner = self.record.inner.lock();
+            let waits_on = waiter.is_queued();
+            match (slept, waits_on) {
+                // Not for us: an old bit, or a call.
+                (Ok(Some(_)), true) => continue,
+                // SAFETY: it is queued.
+                (_, true) => unsafe { inner.waiters.remove(&raw const waiter) },
+                (_, false) => {}
+            }
+            drop(inner);
+            if !waits_on {
+                // All that wait in one direction are woken, so nobody else needs the wake that we got.
+                settle(&waiter.owed);
+            }
+            return match slept {
+                Err(unwind) => unwind.unwind(),
+                Ok(None) if waits_on => Ok(Waited::TimedOut),
+                Ok(_) => Ok(Waited::Try),
+            };
+        }
+    }
+
+    /// Under the record's lock: registers the descriptor with the reactor of the machine that we run on.
+    fn register(
+        &self,
+        fd: BorrowedFd<'_>,
+        reactor: &mut Option<Arc<crate::reactor::Reactor>>,
+    ) -> io::Result<()> {
+        let own = Own::current().and_then(|me| me.machine().reactor.clone());
+        let Some(own) = own else {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a deterministic run waits for nothing outside itself: sockets, pipes and children are not for it",
+            ));
+        };
+        own.watch(fd, self.record)?;
+        self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
+        *reactor = Some(own);
+        Ok(())
+    }
+
+    /// Waits with the whole thread.
+    #[cold]
+    fn block(&self, fd: BorrowedFd<'_>, direction: Direction, until_ns: u64) -> io::Result<Waited> {
+        let write = direction == Direction::Write;
+        let enclosing_ns = cancel::enclosing_ns();
+        let at_ns = until_ns.min(enclosing_ns);
+        let until = (at_ns != NEVER).then_some(at_ns);
+        let ready = block_on(fd, write, until);
+        if ready {
+            // The word does not know: nobody has told it.
+            self.record.readiness.assume(direction);
+            return Ok(Waited::Try);
+        }
+        if enclosing_ns < until_ns {
+            cancel::checkpoint();
+        }
+        Ok(Waited::TimedOut)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let mut inner = self.record.inner.lock();
+        debug_assert_eq!(inner.waiters.len(), 0, "who waits borrows the source");
+        if let Some(reactor) = inner.reactor.take() {
+            let fd: RawFd = self.fd.load(Ordering::Relaxed);
+            // SAFETY: its owner closes it after this (`Watched`). If it did not keep it open, against the rules of
+            // `AsFd`, another descriptor of that number is at worst waited for no more.
+            reactor.forget(unsafe { BorrowedFd::borrow_raw(fd) });
+        }
+        drop(inner);
+        self.record.give();
+    }
+}
+
+/// A fiber whose calls always find something ready never waits: after some of them it lets the others run, and finds
+/// out whether it is to end. Before the call, so that what that brings is not lost.
+#[inline]
+fn give_turns() {
+    if let Some(me) = Own::current() {
+        let calls = me.local().io_calls.get() + 1;
+        me.local().io_calls.set(calls);
+        if calls >= CALLS_MAX {
+            me.local().io_calls.set(0);
+            if park::yield_now() != 0 {
+                cancel::checkpoint();
+            }
+        }
+    }
+}
+
+/// Something with a descriptor, and what waits for it.
+#[derive(Debug)]
+pub(crate) struct Watched<T> {
+    // Before `io`, which closes the descriptor.
+    source: Source,
+    io: T,
+}
+
+impl<T: AsFd> Watched<T> {
+    /// The descriptor is in non-blocking mode.
+    ///
+    /// # Errors
+    /// As [`Source::new`].
+    pub(crate) fn new(io: T) -> io::Result<Self> {
+        Ok(Self {
+            source: Source::new()?,
+            io,
+        })
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        &self.io
+    }
+
+    /// Without what waits for it.
+    pub(crate) fn into_inner(self) -> T {
+        drop(self.source);
+        self.io
+    }
+
+    /// As [`Source::run`], for calls that do all or nothing.
+    #[inline]
+    pub(crate) fn run<R>(
+        &self,
+        direction: Direction,
+        timeout_ns: u64,
+        mut call: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.source.run(self.io.as_fd(), direction, timeout_ns, || {
+            Ok((call(&self.io)?, Did::All))
+        })
+    }
+
+    /// As [`Source::run`], for a stream of bytes of which `call` transfers up to `len`.
+    #[inline]
+    pub(crate) fn transfer(
+        &self,
+        direction: Direction,
+        timeout_ns: u64,
+        len: usize,
+        mut call: impl FnMut(&T) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.source.run(self.io.as_fd(), direction, timeout_ns, || {
+            let done = call(&self.io)?;
+            let less = done != 0 && done < len;
+            Ok((done, if less { Did::Less } else { Did::All }))
+        })
+    }
+
+    /// As [`Source::wait`].
+    pub(crate) fn wait(&self, direction: Direction, until_ns: u64) -> io::Result<Waited> {
+        self.source.wait(self.io.as_fd(), direction, until_ns)
+    }
+}

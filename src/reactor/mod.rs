@@ -1,0 +1,170 @@
+//! Floor 2: the reactor, all that a machine waits for outside itself: descriptors, its timer, and the bell by which
+//! its other threads reach the one that polls.
+//!
+//! One epoll instance. It knows nothing of workers: the pollers decide what becomes of the events
+//! (`machine/poll.rs`), and who blocks in it (`machine/baton.rs`). `readiness` is what is known of a descriptor,
+//! `table` where that is kept.
+
+pub(crate) mod readiness;
+pub(crate) mod table;
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::os::poll::{self, Bell, Poll, Timer};
+use crate::reactor::readiness::Event;
+use crate::reactor::table::Record;
+
+// The lower halves of tokens, beyond the table's indices.
+const TIMER: u32 = 0x7fff_ffff;
+/// The bell of worker 0; those of the others follow.
+const BELLS: u32 = 0x8000_0000;
+/// In a worker's place: the machine's own bell.
+const MACHINE_BELL: u32 = 0x7000_0000;
+/// How many events are taken at a time.
+const EVENTS: usize = 256;
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    poll: Poll,
+    timer: Timer,
+    bell: Bell,
+    /// How many descriptors are registered.
+    sources: AtomicUsize,
+}
+
+/// What a poller brings along: room for events.
+pub(crate) struct Events(Vec<poll::Event>);
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+}
+
+/// What has happened since the last look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Happened {
+    /// The timer went off.
+    pub timer: bool,
+    /// A bell rings: of that worker, or `MACHINE_BELL`.
+    pub bell: Option<usize>,
+    /// Descriptors have changed: so many.
+    pub sources: usize,
+}
+
+impl Happened {
+    /// Reads what `wait` has brought, and shows each descriptor's event to `f`.
+    pub(crate) fn read(events: &Events, mut f: impl FnMut(&'static Record, u32, Event)) -> Self {
+        let mut happened = Self::default();
+        for event in &events.0 {
+            let (token, edge) = poll::edge(event);
+            match token as u32 {
+                TIMER => happened.timer = true,
+                bell @ BELLS.. => happened.bell = Some((bell - BELLS) as usize),
+                _ => {
+                    happened.sources += 1;
+                    let event = Event {
+                        readable: edge.readable,
+                        writable: edge.writable,
+                        read_closed: edge.read_closed,
+                        write_closed: edge.write_closed,
+                    };
+                    if let Some(record) = Record::at(token as u32) {
+                        f(record, (token >> 32) as u32, event);
+                    }
+                }
+            }
+        }
+        happened
+    }
+}
+
+impl Reactor {
+    /// # Errors
+    /// No more descriptors (it needs three), no memory, or no room for another watch; the text names the call.
+    pub(crate) fn new() -> io::Result<Self> {
+        let named = |what: &'static str| {
+            move |error: io::Error| {
+                let text = format!("the machine's reactor: {what}: {error}");
+                io::Error::new(error.kind(), text)
+            }
+        };
+        let poll = Poll::new().map_err(named("epoll_create"))?;
+        let timer = Timer::new().map_err(named("timerfd_create"))?;
+        let bell = Bell::new().map_err(named("eventfd"))?;
+        poll.watch_timer(&timer, TIMER.into())
+            .map_err(named("epoll_ctl"))?;
+        poll.watch_bell(&bell, u64::from(BELLS + MACHINE_BELL))
+            .map_err(named("epoll_ctl"))?;
+        Ok(Self {
+            poll,
+            timer,
+            bell,
+            sources: AtomicUsize::new(0),
+        })
+    }
+
+    /// Has that worker's bell heard here. At most once each.
+    ///
+    /// # Errors
+    /// As [`Poll::watch`].
+    pub(crate) fn watch_bell(&self, bell: &Bell, worker: usize) -> io::Result<()> {
+        self.poll.watch_bell(bell, u64::from(BELLS) + worker as u64)
+    }
+
+    /// Blocks the calling thread until something has happened, that long at the most (`None`: for ever). Any
+    /// thread, and several at a time: an edge is shown to one of them, a ring to all until it is silenced.
+    pub(crate) fn wait(&self, events: &mut Events, timeout_ns: Option<u64>) {
+        if events.0.capacity() == 0 {
+            events.0.reserve_exact(EVENTS);
+        }
+        self.poll.wait(&mut events.0, timeout_ns);
+    }
+
+    /// Registers that record's descriptor. Under the record's lock.
+    ///
+    /// # Errors
+    /// As [`Poll::watch`].
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, record: &Record) -> io::Result<()> {
+        self.poll.watch(fd, record.token())?;
+        // Relaxed: a hint for those who poll now and then.
+        self.sources.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes a descriptor out again. Under its record's lock.
+    pub(crate) fn forget(&self, fd: BorrowedFd<'_>) {
+        self.poll.forget(fd);
+        self.sources.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many descriptors are registered.
+    pub(crate) fn sources(&self) -> u64 {
+        self.sources.load(Ordering::Relaxed) as u64
+    }
+
+    /// True if any descriptor is registered.
+    pub(crate) fn has_sources(&self) -> bool {
+        self.sources.load(Ordering::Relaxed) != 0
+    }
+
+    /// Sets the timer to that moment; `None`: to none. Any thread.
+    pub(crate) fn set_timer(&self, at_ns: Option<u64>) {
+        self.timer.set(at_ns);
+    }
+
+    /// From now on nobody blocks in `wait`. Any thread.
+    pub(crate) fn ring(&self) {
+        self.bell.ring();
+    }
+}

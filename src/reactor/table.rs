@@ -1,0 +1,104 @@
+//! Table: the records of all descriptors that fibers of this process wait for.
+//!
+//! TABLE-1: a record is never freed. One whose source is gone is used again, with its generation counted up
+//! (READY-3), so a poller that comes late with an old token touches a record, and changes nothing.
+//! TABLE-2: `inner.reactor` is the reactor with which the descriptor is registered now; `None`: with none. It
+//! changes under the record's lock only; a waiter looks there, under the same lock, before it lies down.
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::fiber::waiters::{Waiter, Waiters};
+use crate::reactor::Reactor;
+use crate::reactor::readiness::{Direction, Readiness};
+
+/// Records per chunk, and the most chunks that there can be: more descriptors than a process can have.
+const CHUNK: usize = 256;
+const CHUNKS: usize = 1 << 14;
+
+static TABLE: [OnceLock<Box<[Record]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
+static UNUSED: Mutex<Unused> = Mutex::new(Unused {
+    records: Vec::new(),
+    made: 0,
+});
+
+/// Records without a source.
+struct Unused {
+    records: Vec<u32>,
+    made: usize,
+}
+
+/// One descriptor, as pollers and waiters share it.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Record {
+    pub readiness: Readiness,
+    pub inner: Mutex<Inner>,
+    index: u32,
+}
+
+/// What a record's lock guards.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub waiters: Waiters<Direction>,
+    pub reactor: Option<Arc<Reactor>>,
+}
+
+impl Record {
+    /// A record for a new source. `None`: there are as many sources as the table can hold.
+    pub(crate) fn take() -> Option<&'static Self> {
+        let mut unused = UNUSED.lock();
+        if let Some(index) = unused.records.pop() {
+            return Self::at(index);
+        }
+        let first = unused.made;
+        let chunk = TABLE.get(first / CHUNK)?;
+        let records = (first..first + CHUNK).map(|index| Self {
+            readiness: Readiness::new(),
+            inner: Mutex::new(Inner {
+                waiters: Waiters::new(),
+                reactor: None,
+            }),
+            index: index as u32,
+        });
+        let chunk = chunk.get_or_init(|| records.collect());
+        unused.made += CHUNK;
+        unused
+            .records
+            .extend((first + 1..first + CHUNK).rev().map(|index| index as u32));
+        chunk.first()
+    }
+
+    /// Gives it back. Its source is gone, and is registered nowhere.
+    pub(crate) fn give(&'static self) {
+        self.readiness.retire();
+        UNUSED.lock().records.push(self.index);
+    }
+
+    /// By its number.
+    pub(crate) fn at(index: u32) -> Option<&'static Self> {
+        let index = index as usize;
+        let chunk = TABLE.get(index / CHUNK)?.get()?;
+        chunk.get(index % CHUNK)
+    }
+
+    /// What names it, and its owner of now, in a registration.
+    pub(crate) fn token(&self) -> u64 {
+        u64::from(self.readiness.generation()) << 32 | u64::from(self.index)
+    }
+
+    /// Takes out the next waiter that is to be told; the caller owes it a wake.
+    pub(crate) fn next_waiter(&self, read: bool, write: bool) -> Option<*const Waiter<Direction>> {
+        self.inner.lock().waiters.take(|direction| match direction {
+            Direction::Read => read,
+            Direction::Write => write,
+        })
+    }
+
+    /// Every record that there is.
+    pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
+        let made = UNUSED.lock().made;
+        (0..made).filter_map(|index| Self::at(index as u32))
+    }
+}
