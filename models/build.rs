@@ -15,6 +15,8 @@ const FILES: &[(&str, &str)] = &[
     ("inbox", "src/queue/inbox.rs"),
     ("idle", "src/machine/idle.rs"),
     ("dues", "src/machine/dues.rs"),
+    ("baton", "src/machine/baton.rs"),
+    ("readiness", "src/reactor/readiness.rs"),
 ];
 
 struct Mutant {
@@ -44,7 +46,12 @@ fn main() {
         ));
     }
     let mut worlds = String::new();
-    for file in ["world_fiber.rs", "world_machine.rs", "world_time.rs"] {
+    for file in [
+        "world_fiber.rs",
+        "world_machine.rs",
+        "world_time.rs",
+        "world_outside.rs",
+    ] {
         println!("cargo::rerun-if-changed=src/{file}");
         worlds +=
             &strip_head(&fs::read_to_string(Path::new("src").join(file)).expect("the models"));

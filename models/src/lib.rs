@@ -86,6 +86,11 @@ green!(
     a_stop_leaves_nothing_behind,
     every_due_rings,
     the_depot_hands_out_once,
+    an_event_finds_its_waiter,
+    an_old_event_tells_nobody,
+    mail_finds_the_poller,
+    mail_finds_who_came_back_from_polling,
+    nobody_sleeps_deeply_while_nobody_polls,
 );
 
 // Steps that stand in files with system calls: the models drop them instead.

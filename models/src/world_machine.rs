@@ -1,6 +1,6 @@
 //! Models of the workers' protocols: idle, hand-off, throttle, stop. Included into each variant.
 
-use super::idle::{IdleWord, SleepWord};
+use super::idle::{IdleWord, Notify, SleepWord};
 use crate::primitive::{heavy_fence, light_fence};
 
 /// What the models share of a machine with one worker that may sleep.
