@@ -25,8 +25,10 @@ use crate::reactor::{Events, Happened};
 
 /// How long between two rounds of giving stacks back to the kernel.
 const UPKEEP_NS: u64 = 50_000_000;
-/// How long nobody looks into the reactor before the dedicated thread does.
+/// How long nobody looks into the reactor before the dedicated thread does; longer where workers looked in every
+/// nap before, as each nap costs some microseconds.
 const NAP: Duration = Duration::from_micros(500);
+const NAP_MAX: Duration = Duration::from_millis(2);
 /// The longest that it blocks there before it looks whether the workers do so again.
 const STAND_IN_NS: u64 = 100_000_000;
 /// How often a busy worker looks.
@@ -91,11 +93,18 @@ impl Machine {
         let Some(reactor) = &self.reactor else { return };
         let mut events = Events::new();
         let mut upkeep_ns = None;
+        let mut nap = NAP;
         while !self.polling_ends() {
             let before = self.baton.seen();
-            let _ = futex::wait(self.baton.watch(), NAPS, Some(NAP));
+            let _ = futex::wait(self.baton.watch(), NAPS, Some(nap));
             self.keep_up(&mut upkeep_ns, &mut events);
-            match self.baton.judge(before) {
+            let watch = self.baton.judge(before);
+            nap = if watch == Watch::Nap {
+                (nap * 2).min(NAP_MAX)
+            } else {
+                NAP
+            };
+            match watch {
                 Watch::Nap => {}
                 Watch::Deep => {
                     if self.baton.lie_deep(before) {

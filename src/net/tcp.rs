@@ -79,6 +79,16 @@ impl TcpStream {
     }
 }
 
+impl TcpStream {
+    /// As [`std::net::TcpStream::set_nodelay`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.0.get().set_nodelay(nodelay)
+    }
+}
+
 impl Read for &TcpStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0
