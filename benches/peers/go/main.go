@@ -3,7 +3,8 @@
 //	peers-go WORKLOAD --workers W --size N [--tasks T] [--reps R]
 //
 // Names and meanings are those of src/workloads.rs. Where Go has two natural ways (channels and a
-// WaitGroup), both run and the better one is reported. The time suite is in time.go.
+// WaitGroup), both run and the better one is reported. The time suite is in time.go, the server of
+// the io suite in io.go.
 package main
 
 import (
@@ -242,6 +243,10 @@ func main() {
 	if len(os.Args) < 2 {
 		fmt.Fprintln(os.Stderr, "peers-go: which workload?")
 		os.Exit(2)
+	}
+	if os.Args[1] == "serve" {
+		fmt.Fprintln(os.Stderr, "peers-go:", serve(os.Args[2:]))
+		os.Exit(1)
 	}
 	options := flag.NewFlagSet("peers-go", flag.ExitOnError)
 	workers := options.Int("workers", 1, "GOMAXPROCS")

@@ -5,10 +5,12 @@
 use std::env;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use serde::de::DeserializeOwned;
 
 use crate::peers::Peer;
 use crate::sample::Sample;
@@ -26,13 +28,27 @@ const STDERR_BYTES_MAX: u64 = 64 * 1024;
 ///
 /// One line: the child's panic or first error line, its signal, or that it took too long.
 pub(crate) fn measure(peer: Peer, job: &Job) -> Result<Sample, String> {
+    answer(|command| {
+        command
+            .args(["one", peer.name(), &job.workload.name()])
+            .args(["--workers", &job.workers.to_string()])
+            .args(["--size", &job.size.to_string()])
+            .stdin(Stdio::null())
+    })
+}
+
+/// Runs this binary with what `arguments` adds, and parses its stdout.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub(crate) fn answer<T: DeserializeOwned>(
+    arguments: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<T, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
-    let mut child = Command::new(program)
-        .args(["one", peer.name(), &job.workload.name()])
-        .args(["--workers", &job.workers.to_string()])
-        .args(["--size", &job.size.to_string()])
+    let mut command = Command::new(program);
+    let mut child = arguments(&mut command)
         .env("RUST_BACKTRACE", "0")
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -47,17 +63,7 @@ pub(crate) fn measure(peer: Peer, job: &Job) -> Result<Sample, String> {
 /// Waits for the end of `child`, which it kills when patience runs out.
 fn outcome(child: &mut Child) -> Result<(String, String, ExitStatus), String> {
     let mut stdout = child.stdout.take().expect("stdout is piped");
-    let mut stderr = child.stderr.take().expect("stderr is piped");
-    let errors = thread::spawn(move || {
-        let mut kept = Vec::new();
-        // What fails to be read is missing from a message, no more.
-        let _ = stderr
-            .by_ref()
-            .take(STDERR_BYTES_MAX)
-            .read_to_end(&mut kept);
-        let _ = std::io::copy(&mut stderr, &mut std::io::sink());
-        String::from_utf8_lossy(&kept).into_owned()
-    });
+    let errors = keep_errors(child.stderr.take().expect("stderr is piped"));
     let (done, finished) = mpsc::channel();
     thread::spawn(move || {
         let mut answer = String::new();
@@ -78,8 +84,22 @@ fn outcome(child: &mut Child) -> Result<(String, String, ExitStatus), String> {
     }
 }
 
+/// Reads all of `stderr`, and keeps its beginning.
+pub(crate) fn keep_errors(mut stderr: ChildStderr) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        // What fails to be read is missing from a message, no more.
+        let _ = stderr
+            .by_ref()
+            .take(STDERR_BYTES_MAX)
+            .read_to_end(&mut kept);
+        let _ = std::io::copy(&mut stderr, &mut std::io::sink());
+        String::from_utf8_lossy(&kept).into_owned()
+    })
+}
+
 /// The line that tells why a child failed.
-fn failure(stderr: &str, status: ExitStatus) -> String {
+pub(crate) fn failure(stderr: &str, status: ExitStatus) -> String {
     let mut lines = stderr.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or("no message");
     // Rust prints the message on the line after "thread ... panicked at ...".

@@ -1,6 +1,7 @@
 //! What the figures were measured on, and what a process weighs. Reads `/proc` and `Cargo.lock`.
 
 use std::fs;
+use std::time::Duration;
 
 /// Resident memory of this process, page tables included.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,19 @@ fn field_kib(status: &str, name: &str) -> u64 {
         .next()
         .and_then(|kib| kib.parse().ok())
         .unwrap_or(0)
+}
+
+/// The unit of `/proc/stat`, the same on all Linux that this library runs on.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What all cores have worked so far, for whomever, and what a hypervisor took away from them.
+pub(crate) fn busy() -> Duration {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let total = stat.lines().next().unwrap_or_default();
+    // cpu user nice system idle iowait irq softirq steal
+    let ticks = |column: usize| total.split_whitespace().nth(column)?.parse::<u32>().ok();
+    let busy = [1, 2, 3, 6, 7, 8].into_iter().filter_map(ticks);
+    busy.map(|ticks| TICK * ticks).sum()
 }
 
 /// One line: processor, cores, kernel, load.

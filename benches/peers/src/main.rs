@@ -1,10 +1,12 @@
 //! Side-by-side benchmarks of fibers and its peers. See README.md beside this crate.
 //!
-//! This file is the command line only. `cpu` and `time` run a suite; the hidden `one` is what the
-//! runner starts in a child process: one workload on one runtime, one line of JSON on stdout.
+//! This file is the command line only. `cpu`, `time` and `io` run a suite. The others are hidden: what a
+//! runner starts in a child process. `one` is one workload on one runtime; of a measurement of `io`,
+//! `serve` is the server and `load` its load. `one` and `load` print one line of JSON on stdout.
 
 mod child;
 mod durations;
+mod io;
 mod machine;
 mod peers;
 mod runner;
@@ -16,11 +18,15 @@ mod workloads;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 
+use crate::io::load::LoadArgs;
+use crate::io::rows::Placement;
+use crate::io::runner::IoArgs;
 use crate::peers::Peer;
 use crate::workloads::{Job, Suite, Workload};
 
-/// Side-by-side benchmarks of fibers, tokio, may, std threads, rayon and Go.
+/// Side-by-side benchmarks of fibers, tokio, may, monoio, std threads, rayon, raw epoll and Go.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -34,23 +40,25 @@ enum Command {
     Cpu(SuiteArgs),
     /// Timers: sleeps, timeouts, deadlines, intervals, and how late they are.
     Time(SuiteArgs),
+    /// Servers on the loopback: throughput, latency, CPU time per request.
+    Io(IoArgs),
     /// Runs one workload on one runtime and prints its sample.
     #[command(hide = true)]
     One(OneArgs),
+    /// Is one server of the io suite, and prints its port.
+    #[command(hide = true)]
+    Serve(ServeArgs),
+    /// Loads a server of the io suite and prints what it found.
+    #[command(hide = true)]
+    Load(LoadArgs),
 }
 
 /// Options of every suite.
-#[derive(Args)]
-pub(crate) struct SuiteArgs {
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
     /// Interleaved rounds; each gives one sample per peer.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Worker threads of the rows that are not about a single worker.
-    #[arg(long, default_value_t = 2, value_parser = workers)]
-    workers: usize,
-    /// Only these workloads.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<Workload>,
     /// Only these peers.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<Peer>,
@@ -60,6 +68,19 @@ pub(crate) struct SuiteArgs {
     /// One round of small sizes: shows that it runs, not how fast.
     #[arg(long)]
     quick: bool,
+}
+
+/// Options of the suites that touch no IO.
+#[derive(Args)]
+pub(crate) struct SuiteArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Worker threads of the rows that are not about a single worker.
+    #[arg(long, default_value_t = 2, value_parser = workers)]
+    workers: usize,
+    /// Only these workloads.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Workload>,
     /// Adds the rows that take long or need much memory.
     #[arg(long)]
     full: bool,
@@ -75,6 +96,13 @@ struct OneArgs {
     size: u64,
 }
 
+#[derive(Args)]
+struct ServeArgs {
+    peer: Peer,
+    workload: io::rows::Workload,
+    placement: Placement,
+}
+
 fn workers(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=1024) => Ok(count),
@@ -86,42 +114,71 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Cpu(args) => suite(Suite::Cpu, &args),
         Command::Time(args) => suite(Suite::Time, &args),
+        Command::Io(args) => print(args.json(), io::runner::run(&args), io::table::render),
         Command::One(args) => one(&args),
+        Command::Serve(args) => {
+            exit_on_panic();
+            let why = io::server::serve(args.peer, args.workload, args.placement);
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+        Command::Load(args) => {
+            exit_on_panic();
+            answer(io::load::run(&args))
+        }
     }
 }
 
 fn suite(suite: Suite, args: &SuiteArgs) -> ExitCode {
-    let report = match runner::run(suite, args) {
+    print(args.run.json, runner::run(suite, args), table::render)
+}
+
+/// Prints a report, or why there is none.
+fn print<R: Serialize>(
+    json: bool,
+    report: Result<R, String>,
+    render: impl FnOnce(&R) -> String,
+) -> ExitCode {
+    let report = match report {
         Ok(report) => report,
         Err(error) => {
             eprintln!("peers: {error}");
             return ExitCode::FAILURE;
         }
     };
-    if args.json {
+    if json {
         println!(
             "{}",
             serde_json::to_string_pretty(&report).expect("a report has string keys")
         );
     } else {
-        print!("{}", table::render(&report));
+        print!("{}", render(&report));
     }
     ExitCode::SUCCESS
 }
 
 fn one(args: &OneArgs) -> ExitCode {
-    // A panic in a task must end the process at once: others may wait for that task for ever.
-    let report_panic = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        report_panic(info);
-        std::process::exit(101);
-    }));
+    exit_on_panic();
     let job = Job {
         workload: args.workload,
         workers: args.workers,
         size: args.size,
     };
-    match peers::run(args.peer, &job) {
+    answer(peers::run(args.peer, &job))
+}
+
+/// A panic in a task must end the process at once: others may wait for that task for ever.
+fn exit_on_panic() {
+    let report_panic = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report_panic(info);
+        std::process::exit(101);
+    }));
+}
+
+/// Prints what a child was asked for, or why it cannot tell.
+fn answer(sample: std::io::Result<impl Serialize>) -> ExitCode {
+    match sample {
         Ok(sample) => {
             println!(
                 "{}",

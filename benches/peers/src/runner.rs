@@ -79,17 +79,16 @@ pub(crate) fn run(suite: Suite, args: &SuiteArgs) -> Result<Report, String> {
     let mut rows: Vec<_> = rows.map(|row| (row, peers_of(&row, args))).collect();
     rows.retain(|(_, peers)| !peers.is_empty());
     if rows.iter().any(|(_, peers)| peers.contains(&Peer::Go)) {
-        match GoTool::prepare() {
-            Ok(go) => drop(versions.insert(Peer::Go, go.version)),
-            Err(why) => {
-                eprintln!("{why}");
-                notes.push(why);
+        match prepare_go(&mut notes) {
+            Some(version) => drop(versions.insert(Peer::Go, version)),
+            None => {
                 rows.iter_mut()
                     .for_each(|(_, peers)| peers.retain(|&peer| peer != Peer::Go));
                 rows.retain(|(_, peers)| !peers.is_empty());
             }
         }
     }
+    notes.iter().for_each(|note| eprintln!("{note}"));
     if rows.is_empty() {
         return Err("no row has these workloads and peers".to_string());
     }
@@ -97,23 +96,31 @@ pub(crate) fn run(suite: Suite, args: &SuiteArgs) -> Result<Report, String> {
         versions.entry(peer).or_insert_with(|| peer.version());
     }
     let machine = machine::describe();
-    let rounds = if args.quick { 1 } else { args.rounds };
+    let rounds = if args.run.quick { 1 } else { args.run.rounds };
     let rows = rows
         .iter()
-        .map(|(row, peers)| measure_row(row, peers, rounds, args.quick));
+        .map(|(row, peers)| measure_row(row, peers, rounds, args.run.quick));
     let rows = rows.collect();
     Ok(Report {
         machine,
         versions,
         notes,
         rounds,
-        quick: args.quick,
+        quick: args.run.quick,
         rows,
     })
 }
 
+/// Go's version, once its part is built, or else a note.
+pub(crate) fn prepare_go(notes: &mut Vec<String>) -> Option<String> {
+    GoTool::prepare()
+        .map(|go| go.version)
+        .map_err(|why| notes.push(why))
+        .ok()
+}
+
 /// An empty choice means all.
-fn chosen<T: PartialEq>(choice: &[T], candidate: &T) -> bool {
+pub(crate) fn chosen<T: PartialEq>(choice: &[T], candidate: &T) -> bool {
     choice.is_empty() || choice.contains(candidate)
 }
 
@@ -121,7 +128,7 @@ fn peers_of(row: &Row, args: &SuiteArgs) -> Vec<Peer> {
     row.peers
         .iter()
         .copied()
-        .filter(|peer| chosen(&args.peers, peer))
+        .filter(|peer| chosen(&args.run.peers, peer))
         .collect()
 }
 
@@ -204,7 +211,7 @@ impl Cell {
 }
 
 /// The middle one, or the mean of the two in the middle.
-fn median(figures: &[f64]) -> f64 {
+pub(crate) fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (below, above) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);

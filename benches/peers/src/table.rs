@@ -8,11 +8,16 @@ use crate::workloads::short;
 
 /// A table of strings whose columns are as wide as their widest cell.
 #[derive(Debug, Default)]
-struct Grid(Vec<Vec<String>>);
+pub(crate) struct Grid(Vec<Vec<String>>);
 
 impl Grid {
+    /// Adds a line.
+    pub(crate) fn push(&mut self, line: Vec<String>) {
+        self.0.push(line);
+    }
+
     /// The first `left` columns are aligned to the left, the others to the right.
-    fn print(&self, left: usize, out: &mut String) {
+    pub(crate) fn print(&self, left: usize, out: &mut String) {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             self.0
@@ -132,7 +137,7 @@ fn verdict(row: &RowReport) -> &'static str {
 }
 
 /// Three significant digits, or all of a large number's.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

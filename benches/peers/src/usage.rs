@@ -1,34 +1,8 @@
-//! CPU time of this process, from the kernel.
-//!
-//! The only foreign function here: std links the C library but shows no `getrusage`, and a crate for
-//! one call is not worth it.
+//! CPU time of processes, from the kernel. The only foreign functions here.
 
-use std::ffi::{c_int, c_long};
 use std::io;
+use std::mem::MaybeUninit;
 use std::time::Duration;
-
-const RUSAGE_SELF: c_int = 0;
-
-/// `struct timeval`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-struct TimeVal {
-    seconds: c_long,
-    micros: c_long,
-}
-
-/// `struct rusage` of Linux: two times, then fourteen numbers that nobody reads here.
-#[repr(C)]
-#[derive(Debug, Default)]
-struct RUsage {
-    user: TimeVal,
-    system: TimeVal,
-    others: [c_long; 14],
-}
-
-unsafe extern "C" {
-    fn getrusage(who: c_int, usage: *mut RUsage) -> c_int;
-}
 
 /// What all threads of this process have used so far, ended ones included.
 #[derive(Debug, Clone, Copy)]
@@ -42,14 +16,18 @@ pub(crate) struct Usage {
 impl Usage {
     /// Reads the present usage.
     pub(crate) fn read() -> Usage {
-        let mut usage = RUsage::default();
-        // SAFETY: `usage` is a writable `struct rusage` of this platform's layout, and the kernel
-        // writes no further than its end.
-        let result = unsafe { getrusage(RUSAGE_SELF, &mut usage) };
+        let mut usage = MaybeUninit::<libc::rusage>::uninit();
+        // SAFETY: `usage` has room for the one struct that the kernel writes.
+        let result = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
         assert_eq!(result, 0, "getrusage: {}", io::Error::last_os_error());
+        // SAFETY: the call has succeeded, so it has written the struct.
+        let usage = unsafe { usage.assume_init() };
+        let time = |time: libc::timeval| {
+            Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+        };
         Usage {
-            user: usage.user.into(),
-            system: usage.system.into(),
+            user: time(usage.ru_utime),
+            system: time(usage.ru_stime),
         }
     }
 
@@ -63,9 +41,34 @@ impl Usage {
     }
 }
 
-impl From<TimeVal> for Duration {
-    fn from(time: TimeVal) -> Duration {
-        Duration::from_secs(time.seconds as u64) + Duration::from_micros(time.micros as u64)
+/// The CPU time of any process, all threads together, ended ones included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProcessClock(libc::clockid_t);
+
+impl ProcessClock {
+    /// The clock of the process `pid`.
+    pub(crate) fn of(pid: u32) -> io::Result<ProcessClock> {
+        let mut clock = 0;
+        // SAFETY: `clock` is a writable clock id.
+        let error = unsafe { libc::clock_getcpuclockid(pid as libc::pid_t, &mut clock) };
+        match error {
+            0 => Ok(ProcessClock(clock)),
+            _ => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+
+    /// Reads it. What a running thread has used since the last tick of its core may be missing.
+    pub(crate) fn read(self) -> io::Result<Duration> {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: `time` is a writable `struct timespec`.
+        let result = unsafe { libc::clock_gettime(self.0, &mut time) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
     }
 }
 
@@ -86,6 +89,8 @@ mod tests {
         let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
         let total = spent.user + spent.system;
         assert!(total > Duration::ZERO);
+        let clock = ProcessClock::of(std::process::id()).and_then(ProcessClock::read);
+        assert!(clock.expect("we are alive") >= total);
         // The kernel counts a running thread's last few milliseconds late.
         let most = start.elapsed() * threads + Duration::from_millis(20);
         assert!(total <= most, "{total:?} of {most:?}");

@@ -6,7 +6,11 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::io::server::Service;
 use crate::workloads::Job;
+
+/// The source, beside this crate's manifest.
+const SOURCES: [&str; 3] = ["main.go", "time.go", "io.go"];
 
 /// The Go tool, with the workloads built.
 #[derive(Debug)]
@@ -28,7 +32,8 @@ impl Go {
         let binary = binary().map_err(|error| format!("go is left out: {error}"))?;
         let build = Command::new("go")
             .args(["build", "-buildvcs=false", "-o"])
-            .args([binary.as_os_str(), "main.go".as_ref(), "time.go".as_ref()])
+            .arg(binary)
+            .args(SOURCES)
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/go"))
             .env("GOTOOLCHAIN", "local")
             .env("CGO_ENABLED", "0")
@@ -56,14 +61,26 @@ fn binary() -> io::Result<PathBuf> {
 
 /// Replaces this process by the Go binary. Returns only if that fails.
 pub(super) fn become_go(job: &Job) -> io::Error {
-    match binary() {
-        Ok(binary) => Command::new(binary)
-            .arg(job.workload.name())
+    replace(|go| {
+        go.arg(job.workload.name())
             .args(["--workers", &job.workers.to_string()])
             .args(["--size", &job.size.to_string()])
             .args(["--tasks", &job.workload.tasks(job.size).to_string()])
             .args(["--reps", &job.workload.reps().to_string()])
-            .exec(),
+    })
+}
+
+/// Replaces this process by a server in Go. Returns only if that fails.
+pub(super) fn become_server(service: &Service) -> io::Error {
+    replace(|go| {
+        go.args(["serve", service.protocol.name()])
+            .args(["--workers", &service.workers.to_string()])
+    })
+}
+
+fn replace(arguments: impl FnOnce(&mut Command) -> &mut Command) -> io::Error {
+    match binary() {
+        Ok(binary) => arguments(&mut Command::new(binary)).exec(),
         Err(error) => error,
     }
 }

@@ -3,6 +3,7 @@
 //! Above some ten thousands of live coroutines may dies, as each stack costs two mappings and the
 //! kernel's `vm.max_map_count` is 65530 by default; the runner shows that.
 
+pub(super) mod io;
 mod time;
 
 use std::hint::black_box;

@@ -1,11 +1,13 @@
 //! The runtimes. Each file offers `run(&Job) -> Option<Sample>`: `None` if it cannot do the
-//! workload.
+//! workload. Those with sockets offer `serve(&Service)`, the server of the io suite.
 //!
 //! The files look alike on purpose: a reader should be able to lay two of them side by side.
 //! A workload prepares and warms up its runtime first; only what comes after that is timed.
 
+mod epoll;
 mod go;
 mod may;
+mod monoio;
 mod ours;
 mod rayon;
 mod threads;
@@ -18,6 +20,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::go::Go as GoTool;
+use crate::io::server::Service;
 use crate::machine;
 use crate::sample::Sample;
 use crate::workloads::Job;
@@ -38,6 +41,10 @@ pub(crate) enum Peer {
     Rayon,
     /// Go's goroutines.
     Go,
+    /// epoll without a runtime; servers only.
+    Epoll,
+    /// monoio's thread per core; servers only.
+    Monoio,
 }
 
 impl Peer {
@@ -50,6 +57,8 @@ impl Peer {
             Peer::Threads => "threads",
             Peer::Rayon => "rayon",
             Peer::Go => "go",
+            Peer::Epoll => "epoll",
+            Peer::Monoio => "monoio",
         }
     }
 
@@ -59,6 +68,11 @@ impl Peer {
             Peer::Ours => format!("fibers {}", machine::locked_version("tiny-fibers")),
             Peer::Threads => "std threads".to_string(),
             Peer::Go => "Go".to_string(),
+            Peer::Epoll => "raw epoll".to_string(),
+            Peer::Monoio => {
+                let version = machine::locked_version(self.name());
+                format!("monoio {version} ({})", monoio::driver())
+            }
             _ => format!("{} {}", self.name(), machine::locked_version(self.name())),
         }
     }
@@ -73,12 +87,25 @@ pub(crate) fn run(peer: Peer, job: &Job) -> io::Result<Sample> {
         Peer::Threads => threads::run(job),
         Peer::Rayon => rayon::run(job),
         Peer::Go => return Err(go::become_go(job)),
+        Peer::Epoll | Peer::Monoio => None,
     };
-    sample.ok_or_else(|| {
-        let what = job.workload.name();
-        io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("{} has no {what}", peer.name()),
-        )
-    })
+    sample.ok_or_else(|| unsupported(peer, &job.workload.name()))
+}
+
+/// Serves in this process, until something fails.
+pub(crate) fn serve(peer: Peer, service: &Service) -> io::Result<()> {
+    match peer {
+        Peer::Epoll => epoll::serve(service),
+        Peer::Ours => ours::io::serve(service),
+        Peer::Tokio => tokio::io::serve(service),
+        Peer::May => may::io::serve(service),
+        Peer::Monoio => monoio::serve(service),
+        Peer::Go => Err(go::become_server(service)),
+        Peer::Threads | Peer::Rayon => Err(unsupported(peer, "server")),
+    }
+}
+
+fn unsupported(peer: Peer, what: &str) -> io::Error {
+    let why = format!("{} has no {what}", peer.name());
+    io::Error::new(io::ErrorKind::Unsupported, why)
 }

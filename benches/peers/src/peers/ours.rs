@@ -5,6 +5,7 @@
     reason = "`|| fibers::park()` is inlined into the loop, so that the processor predicts the switch"
 )]
 
+pub(super) mod io;
 mod time;
 
 use std::hint::black_box;

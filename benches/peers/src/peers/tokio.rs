@@ -2,6 +2,7 @@
 //!
 //! Everything is measured inside a spawned task: `block_on`'s own future is not on a worker.
 
+pub(super) mod io;
 mod time;
 
 use std::future::Future;
@@ -22,11 +23,7 @@ use crate::workloads::{Job, Workload};
 
 /// Runs `job`, if tokio can do it.
 pub(super) fn run(job: &Job) -> Option<Sample> {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(job.workers)
-        .enable_all()
-        .build();
-    let runtime = runtime.expect("tokio starts its threads");
+    let runtime = runtime(job.workers);
     let (workload, size) = (job.workload, job.size);
     match workload {
         Workload::Yield1 | Workload::Yield1Two | Workload::Yield2 => {
@@ -72,6 +69,14 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             sample
         }
     }
+}
+
+fn runtime(workers: usize) -> Runtime {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build();
+    runtime.expect("tokio starts its threads")
 }
 
 /// Runs `work(warm)`, then times `work(size)`, in a task.

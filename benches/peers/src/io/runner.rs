@@ -1,0 +1,295 @@
+//! Rounds and statistics of the io suite: turns its rows into a report.
+//!
+//! Rows run one after another; within a row, rounds are interleaved over the peers, the yardstick
+//! first. A ratio is to the yardstick in the same round. A peer that fails is left out of the row's
+//! later rounds.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::load::Found;
+use super::rows::{self, PEERS, Placement, Row, Workload, YARDSTICK};
+use super::server::Server;
+use crate::peers::Peer;
+use crate::runner::{chosen, median, prepare_go};
+use crate::{RunArgs, child, machine};
+
+/// Options of the suite.
+#[derive(Debug, Args)]
+pub(crate) struct IoArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Only these workloads.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Workload>,
+    /// Only these placements.
+    #[arg(long, value_delimiter = ',')]
+    placements: Vec<Placement>,
+    /// Only rows with so many connections.
+    #[arg(long, value_delimiter = ',')]
+    connections: Vec<usize>,
+    /// How long each measurement takes, after a warm-up of a third of that.
+    #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(u64).range(10..=20_000))]
+    window_ms: u64,
+}
+
+impl IoArgs {
+    /// Whether the report is to be JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.run.json
+    }
+
+    fn wants(&self, row: &Row) -> bool {
+        chosen(&self.only, &row.workload)
+            && chosen(&self.placements, &row.placement)
+            && chosen(&self.connections, &row.connections)
+    }
+}
+
+/// The window of `--quick`.
+const QUICK_WINDOW_MS: u64 = 80;
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(super) machine: String,
+    pub(super) versions: BTreeMap<Peer, String>,
+    /// Lines about what was left out.
+    pub(super) notes: Vec<String>,
+    pub(super) rounds: u32,
+    pub(super) window_ms: u64,
+    pub(super) quick: bool,
+    pub(super) rows: Vec<RowReport>,
+}
+
+/// One row, measured.
+#[derive(Debug, Serialize)]
+pub(super) struct RowReport {
+    pub(super) workload: String,
+    pub(super) connections: usize,
+    pub(super) placement: String,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// One peer in one row.
+#[derive(Debug, Serialize)]
+pub(super) struct Cell {
+    pub(super) peer: Peer,
+    /// By the names of [`Found::figures`]; empty if the peer has failed.
+    pub(super) figures: BTreeMap<&'static str, Figure>,
+    pub(super) error: Option<String>,
+}
+
+/// One figure of one peer over all rounds.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Figure {
+    /// One for each round.
+    pub(super) samples: Vec<f64>,
+    pub(super) median: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    /// The median over the rounds of the sample divided by the yardstick's in that round.
+    pub(super) ratio: Option<f64>,
+}
+
+impl Found {
+    /// What the report shows, by name.
+    fn figures(&self) -> [(&'static str, f64); 10] {
+        let requests = self.requests.max(1) as f64;
+        let window_ns = self.window_ns as f64;
+        let server_cpu_ns = self.server_cpu_ns as f64;
+        [
+            ("requests_per_s", self.requests as f64 / window_ns * 1e9),
+            ("p50_us", self.p50_ns as f64 / 1e3),
+            ("p99_us", self.p99_ns as f64 / 1e3),
+            ("p999_us", self.p999_ns as f64 / 1e3),
+            ("server_cpu_us", server_cpu_ns / requests / 1e3),
+            ("server_cores", server_cpu_ns / window_ns),
+            ("server_threads", self.server_threads as f64),
+            (
+                "server_switches_per_request",
+                self.server_switches as f64 / requests,
+            ),
+            ("load_cores", self.load_cores),
+            ("other_cores", self.other_cores),
+        ]
+    }
+}
+
+/// Measures every row that `args` asks for.
+///
+/// # Errors
+///
+/// A line for the user, if `args` leave nothing to do.
+pub(crate) fn run(args: &IoArgs) -> Result<Report, String> {
+    let mut notes: Vec<String> = [Placement::Split, Placement::Both]
+        .into_iter()
+        .filter(|placement| chosen(&args.placements, placement))
+        .filter_map(Placement::obstacle)
+        .collect();
+    let rows: Vec<Row> = rows::rows()
+        .filter(|row| args.wants(row) && row.placement.obstacle().is_none())
+        .collect();
+    let mut peers = Vec::from(PEERS);
+    peers.retain(|peer| chosen(&args.run.peers, peer));
+    let mut versions = BTreeMap::new();
+    if !rows.is_empty() && peers.contains(&Peer::Go) {
+        match prepare_go(&mut notes) {
+            Some(version) => drop(versions.insert(Peer::Go, version)),
+            None => peers.retain(|&peer| peer != Peer::Go),
+        }
+    }
+    notes.iter().for_each(|note| eprintln!("{note}"));
+    if rows.is_empty() || peers.is_empty() {
+        return Err("no row has these workloads, placements, connections and peers".to_string());
+    }
+    for &peer in &peers {
+        versions.entry(peer).or_insert_with(|| peer.version());
+    }
+    let quick = args.run.quick;
+    let rounds = if quick { 1 } else { args.run.rounds };
+    let window_ms = if quick {
+        QUICK_WINDOW_MS
+    } else {
+        args.window_ms
+    };
+    Ok(Report {
+        machine: machine::describe(),
+        versions,
+        notes,
+        rounds,
+        window_ms,
+        quick,
+        rows: rows
+            .iter()
+            .map(|row| measure_row(row, &peers, rounds, window_ms))
+            .collect(),
+    })
+}
+
+fn measure_row(row: &Row, peers: &[Peer], rounds: u32, window_ms: u64) -> RowReport {
+    let mut cells: Vec<Cell> = peers.iter().map(|&peer| Cell::new(peer)).collect();
+    for round in 1..=rounds {
+        eprintln!("{row}: round {round}/{rounds}");
+        for cell in cells.iter_mut().filter(|cell| cell.error.is_none()) {
+            match measure(row, cell.peer, window_ms) {
+                Ok(found) => cell.add(&found),
+                Err(error) => cell.error = Some(error),
+            }
+        }
+    }
+    summarise(&mut cells);
+    RowReport {
+        workload: row.workload.name(),
+        connections: row.connections,
+        placement: row.placement.name(),
+        cells,
+    }
+}
+
+/// One server, one load.
+fn measure(row: &Row, peer: Peer, window_ms: u64) -> Result<Found, String> {
+    let server = Server::start(peer, row)?;
+    // Held until the load has ended: it lives no longer than this pipe.
+    let found = child::answer(|load| {
+        load.args(["load", &row.workload.name(), &row.placement.name()])
+            .args(["--connections", &row.connections.to_string()])
+            .args(["--port", &server.port.to_string()])
+            .args(["--server-pid", &server.pid().to_string()])
+            .args(["--warm-ms", &(window_ms / 3).to_string()])
+            .args(["--window-ms", &window_ms.to_string()])
+            .stdin(Stdio::piped())
+    });
+    found.map_err(|error: String| server.failure(&error))
+}
+
+impl Cell {
+    fn new(peer: Peer) -> Cell {
+        Cell {
+            peer,
+            figures: BTreeMap::new(),
+            error: None,
+        }
+    }
+
+    fn add(&mut self, found: &Found) {
+        for (name, figure) in found.figures() {
+            self.figures.entry(name).or_default().samples.push(figure);
+        }
+    }
+}
+
+/// A cell that failed in any round gets no figures: half a result would look like one.
+fn summarise(cells: &mut [Cell]) {
+    for cell in cells.iter_mut().filter(|cell| cell.error.is_some()) {
+        cell.figures.clear();
+    }
+    let yardstick = cells.iter().find(|cell| cell.peer == YARDSTICK);
+    let yardstick: BTreeMap<_, Vec<f64>> = yardstick
+        .into_iter()
+        .flat_map(|cell| &cell.figures)
+        .map(|(&name, figure)| (name, figure.samples.clone()))
+        .collect();
+    for cell in cells {
+        for (name, figure) in &mut cell.figures {
+            figure.summarise(yardstick.get(name).map_or(&[], Vec::as_slice));
+        }
+    }
+}
+
+impl Figure {
+    fn summarise(&mut self, yardstick: &[f64]) {
+        let samples = self.samples.iter().copied();
+        self.median = median(&self.samples);
+        self.min = samples.clone().fold(f64::INFINITY, f64::min);
+        self.max = samples.clone().fold(f64::NEG_INFINITY, f64::max);
+        let ratios: Vec<f64> = samples
+            .zip(yardstick)
+            .filter(|&(_, &yardstick)| yardstick > 0.0)
+            .map(|(sample, yardstick)| sample / yardstick)
+            .collect();
+        self.ratio = (!ratios.is_empty()).then(|| median(&ratios));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(peer: Peer, cpu_us: &[f64]) -> Cell {
+        let mut cell = Cell::new(peer);
+        let figure = Figure {
+            samples: cpu_us.to_vec(),
+            ..Figure::default()
+        };
+        cell.figures.insert("server_cpu_us", figure);
+        cell
+    }
+
+    #[test]
+    fn a_ratio_is_to_the_yardstick_in_the_same_round() {
+        let mut cells = [
+            cell(Peer::Epoll, &[1.0, 10.0, 2.0]),
+            cell(Peer::Ours, &[2.0, 20.0, 6.0]),
+        ];
+        summarise(&mut cells);
+        let ours = &cells[1].figures["server_cpu_us"];
+        assert_eq!((ours.median, ours.min, ours.max), (6.0, 2.0, 20.0));
+        assert_eq!(ours.ratio, Some(2.0));
+        assert_eq!(cells[0].figures["server_cpu_us"].ratio, Some(1.0));
+    }
+
+    #[test]
+    fn without_a_yardstick_there_is_no_ratio_and_a_failure_has_no_figures() {
+        let mut failed = cell(Peer::Epoll, &[1.0]);
+        failed.error = Some("server ended".to_string());
+        let mut cells = [failed, cell(Peer::Ours, &[2.0, 4.0])];
+        summarise(&mut cells);
+        assert!(cells[0].figures.is_empty());
+        let ours = &cells[1].figures["server_cpu_us"];
+        assert_eq!((ours.median, ours.ratio), (3.0, None));
+    }
+}

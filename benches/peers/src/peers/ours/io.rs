@@ -1,0 +1,32 @@
+//! The server of the io suite: one fiber for each connection.
+
+use std::io;
+
+use fibers::net::{TcpListener, TcpStream};
+use fibers::{Runtime, spawn};
+
+use crate::io::protocol::{Protocol, converse};
+use crate::io::server::{ANY_PORT, Service};
+
+/// Serves until something fails.
+pub(in crate::peers) fn serve(service: &Service) -> io::Result<()> {
+    let runtime = Runtime::builder().workers(service.workers).build()?;
+    let service = *service;
+    runtime.run(move || accept(&service))
+}
+
+fn accept(service: &Service) -> io::Result<()> {
+    let listener = TcpListener::bind(ANY_PORT)?;
+    service.announce(listener.local_addr()?);
+    let protocol = service.protocol;
+    loop {
+        let (stream, _) = listener.accept()?;
+        spawn(move || serve_one(stream, protocol));
+    }
+}
+
+/// A connection that fails has ended, no more.
+fn serve_one(stream: TcpStream, protocol: Protocol) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    converse(stream, protocol)
+}
