@@ -46,9 +46,12 @@ fn tell(record: &'static Record, generation: u32, event: Event) {
     for (is, reason) in [(read, Reasons::READABLE), (write, Reasons::WRITABLE)] {
         reasons |= if is { reason.0 } else { 0 };
     }
-    while let Some(waiter) = record.next_waiter(read, write) {
+    while let Some((waiter, last)) = record.next_waiter(read, write) {
         // SAFETY: owed since it was taken out; its frame stays until we let go (WAITERS-1).
         unsafe { pay_with(&(*waiter).owed, reasons) };
+        if last {
+            return;
+        }
     }
 }
 

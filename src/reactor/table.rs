@@ -88,12 +88,18 @@ impl Record {
         u64::from(self.readiness.generation()) << 32 | u64::from(self.index)
     }
 
-    /// Takes out the next waiter that is to be told; the caller owes it a wake.
-    pub(crate) fn next_waiter(&self, read: bool, write: bool) -> Option<*const Waiter<Direction>> {
-        self.inner.lock().waiters.take(|direction| match direction {
+    /// Takes out the next waiter that is to be told; the caller owes it a wake. And whether it was the last of all.
+    pub(crate) fn next_waiter(
+        &self,
+        read: bool,
+        write: bool,
+    ) -> Option<(*const Waiter<Direction>, bool)> {
+        let waiters = &mut self.inner.lock().waiters;
+        let waiter = waiters.take(|direction| match direction {
             Direction::Read => read,
             Direction::Write => write,
-        })
+        })?;
+        Some((waiter, waiters.len() == 0))
     }
 
     /// Every record that there is.
