@@ -28,7 +28,7 @@ pub use crate::current::*;
 pub use crate::fiber::cell::Cancelled;
 pub use crate::fiber::priority::Priority;
 pub use crate::handle::{Fiber, FiberId, JoinHandle, LocalJoinHandle};
-pub use crate::machine::config::GuardMethod;
+pub use crate::machine::config::{GuardMethod, Poller};
 pub use crate::machine::metrics::Metrics;
 pub use crate::machine::stop::FiberReport;
 pub use crate::runtime::{

@@ -325,6 +325,11 @@ const VARIABLES: &[(&str, &str, &[&str])] = &[
         &["FIBERS_PIN", "\"maybe\"", "0 or 1"],
     ),
     (
+        "FIBERS_POLLER",
+        "nobody",
+        &["FIBERS_POLLER", "\"nobody\"", "workers or dedicated"],
+    ),
+    (
         "FIBERS_WORKER",
         "2",
         &["unknown", "FIBERS_WORKER;", "FIBERS_WORKERS"],
@@ -392,6 +397,7 @@ fn good_variables_count_where_the_program_says_nothing() {
         ("FIBERS_SPIN_US", "0"),
         ("FIBERS_FAIRNESS", "7"),
         ("FIBERS_PIN", "1"),
+        ("FIBERS_POLLER", "dedicated"),
     ];
     child(NAME, "good", &good).passed();
 }

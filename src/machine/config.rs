@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub spin_ns: u64,
     pub fairness: u32,
     pub pin_workers: bool,
+    pub poller: Poller,
     pub floating: bool,
     pub seed: Option<u64>,
 }
@@ -33,6 +34,19 @@ pub enum GuardMethod {
     Markers,
     /// `mprotect(PROT_NONE)`: two mappings per stack; `vm.max_map_count` limits it to about 32,000 stacks.
     Mprotect,
+}
+
+/// Who waits for sockets, timers, signals and children.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Poller {
+    /// A worker that has nothing to do, and each in passing; the machine's dedicated thread while all are busy and
+    /// none looks. An event's fiber then needs no second thread.
+    #[default]
+    Workers,
+    /// The dedicated thread, always: workers never make that system call, and each event costs a wake-up of
+    /// another thread.
+    Dedicated,
 }
 
 impl Config {
@@ -68,6 +82,7 @@ pub(crate) struct Options {
     pub spin: Option<Duration>,
     pub fairness: Option<u32>,
     pub pin_workers: Option<bool>,
+    pub poller: Option<Poller>,
     pub floating: bool,
     pub seed: Option<u64>,
 }
@@ -75,7 +90,7 @@ pub(crate) struct Options {
 /// Where variables come from: the process's environment, or a test's table.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "FIBERS_WORKERS",
     "FIBERS_NAME",
     "FIBERS_STACK_SIZE",
@@ -85,6 +100,7 @@ const VARIABLES: [&str; 10] = [
     "FIBERS_SPIN_US",
     "FIBERS_FAIRNESS",
     "FIBERS_PIN",
+    "FIBERS_POLLER",
     // Read by `testing::explore`.
     "FIBERS_TEST_SEED",
 ];
@@ -208,6 +224,14 @@ impl Options {
         )?;
         let pin_workers =
             pick(self.pin_workers, env, "FIBERS_PIN", flag, "0 or 1")?.unwrap_or(false);
+        let poller = pick(
+            self.poller,
+            env,
+            "FIBERS_POLLER",
+            poller,
+            "workers or dedicated",
+        )?
+        .unwrap_or_default();
         Ok(Config {
             workers: workers as usize,
             name,
@@ -218,6 +242,7 @@ impl Options {
             spin_ns: spin.as_nanos() as u64,
             fairness: fairness as u32,
             pin_workers,
+            poller,
             floating: self.floating,
             seed: self.seed,
         })
@@ -297,6 +322,14 @@ fn guard_method(text: &str) -> Option<GuardMethod> {
     }
 }
 
+fn poller(text: &str) -> Option<Poller> {
+    match text.trim() {
+        "workers" => Some(Poller::Workers),
+        "dedicated" => Some(Poller::Dedicated),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +385,7 @@ mod tests {
             ("FIBERS_SPIN_US", "1000001", "spin"),
             ("FIBERS_FAIRNESS", "0", "fairness"),
             ("FIBERS_PIN", "maybe", "0 or 1"),
+            ("FIBERS_POLLER", "nobody", "workers or dedicated"),
             ("FIBERS_NAME", "", "name"),
         ] {
             let error = check(Options::default(), &[(variable, value)]).unwrap_err();

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::fiber::reasons::Reasons;
 use crate::machine::baton::{DEEP, NAPS, Watch};
+use crate::machine::config::Poller;
 use crate::machine::core::Machine;
 use crate::machine::wake::{notify, pay_with};
 use crate::machine::worker::{Own, Worker};
@@ -21,7 +22,7 @@ use crate::os::{self, futex};
 use crate::primitive::light_fence;
 use crate::reactor::readiness::{Event, Told};
 use crate::reactor::table::Record;
-use crate::reactor::{Events, Happened};
+use crate::reactor::{Events, Happened, MACHINE_BELL};
 
 /// How long between two rounds of giving stacks back to the kernel.
 const UPKEEP_NS: u64 = 50_000_000;
@@ -122,11 +123,22 @@ impl Machine {
                     self.stood_in.fetch_add(1, Ordering::Relaxed);
                     while self.baton.judge(before) == Watch::Poll && !self.polling_ends() {
                         let left = upkeep_ns.map(|at_ns| at_ns.saturating_sub(self.clock.now_ns()));
-                        let timeout_ns = left.unwrap_or(u64::MAX).min(STAND_IN_NS);
-                        reactor.wait(&mut events, Some(timeout_ns));
-                        if self.bring(&events, None).bell.is_some() {
+                        let longest_ns = match self.config.poller {
+                            Poller::Workers => Some(STAND_IN_NS),
+                            // Nobody else will ever look.
+                            Poller::Dedicated => None,
+                        };
+                        let timeout_ns = left.into_iter().chain(longest_ns).min();
+                        reactor.wait(&mut events, timeout_ns);
+                        match self.bring(&events, None).bell {
+                            None => {}
+                            Some(MACHINE_BELL) => {
+                                if !self.polling_ends() {
+                                    reactor.silence();
+                                }
+                            }
                             // For a worker that is on its way into the reactor: it is to find it there.
-                            break;
+                            Some(_) => break,
                         }
                         self.keep_up(&mut upkeep_ns, &mut events);
                     }
@@ -164,6 +176,11 @@ impl Machine {
         {
             light_fence();
             self.rouse_dedicated();
+            if self.config.poller == Poller::Dedicated
+                && let Some(reactor) = &self.reactor
+            {
+                reactor.ring();
+            }
         }
     }
 
@@ -245,12 +262,18 @@ struct Brought {
 }
 
 impl Own {
-    /// True if there is something to look for outside.
+    /// True if there is something to look for outside, for a worker.
     pub(crate) fn has_sources(self) -> bool {
-        let reactor = &self.machine().reactor;
-        reactor
-            .as_ref()
-            .is_some_and(|reactor| reactor.has_sources())
+        let machine = self.machine();
+        let reactor = machine.reactor.as_ref();
+        machine.config.poller == Poller::Workers
+            && reactor.is_some_and(|reactor| reactor.has_sources())
+    }
+
+    /// True if this worker, about to sleep, is to wait in the reactor.
+    pub(crate) fn takes_baton(self) -> bool {
+        let machine = self.machine();
+        machine.config.poller == Poller::Workers && machine.baton.take(self.index())
     }
 
     /// True if a busy worker should look into the reactor again.

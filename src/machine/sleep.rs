@@ -54,7 +54,7 @@ impl Own {
                 _ if machine.is_starving() => Some(RETRY),
                 _ => None,
             };
-            if machine.baton.take(self.index()) {
+            if self.takes_baton() {
                 let rises = self.wait_outside(timeout);
                 if machine.baton.release() {
                     futex::wake_one(machine.baton.watch());

@@ -21,8 +21,8 @@ use crate::reactor::table::Record;
 const TIMER: u32 = 0x7fff_ffff;
 /// The bell of worker 0; those of the others follow.
 const BELLS: u32 = 0x8000_0000;
-/// In a worker's place: the machine's own bell.
-const MACHINE_BELL: u32 = 0x7000_0000;
+/// In a worker's place: the machine's own bell, which is for the dedicated thread.
+pub(crate) const MACHINE_BELL: usize = 0x7000_0000;
 /// How many events are taken at a time.
 const EVENTS: usize = 256;
 
@@ -104,7 +104,7 @@ impl Reactor {
         let bell = Bell::new().map_err(named("eventfd"))?;
         poll.watch_timer(&timer, TIMER.into())
             .map_err(named("epoll_ctl"))?;
-        poll.watch_bell(&bell, u64::from(BELLS + MACHINE_BELL))
+        poll.watch_bell(&bell, u64::from(BELLS) + MACHINE_BELL as u64)
             .map_err(named("epoll_ctl"))?;
         Ok(Self {
             poll,
@@ -163,8 +163,13 @@ impl Reactor {
         self.timer.set(at_ns);
     }
 
-    /// From now on nobody blocks in `wait`. Any thread.
+    /// Gets the dedicated thread out of `wait`. Any thread.
     pub(crate) fn ring(&self) {
         self.bell.ring();
+    }
+
+    /// By the dedicated thread: until then nobody blocks in `wait`.
+    pub(crate) fn silence(&self) {
+        self.bell.silence();
     }
 }

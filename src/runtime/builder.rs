@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::machine::clock::Clock;
-use crate::machine::config::{Config, GuardMethod, Options, check_names};
+use crate::machine::config::{Config, GuardMethod, Options, Poller, check_names};
 use crate::machine::core::Machine;
 use crate::machine::report_overflow;
 use crate::runtime::{LocalRuntime, Runtime};
@@ -83,6 +83,13 @@ impl RuntimeBuilder {
     /// (`0` or `1`).
     pub fn pin_workers(mut self, pin: bool) -> Self {
         self.options.pin_workers = Some(pin);
+        self
+    }
+
+    /// Who waits for sockets, timers, signals and children. Default: workers that have nothing to do.
+    /// `FIBERS_POLLER` (`workers` or `dedicated`).
+    pub fn poller(mut self, poller: Poller) -> Self {
+        self.options.poller = Some(poller);
         self
     }
 
