@@ -23,6 +23,7 @@ use crate::machine::park;
 use crate::machine::wake::settle;
 use crate::machine::worker::Own;
 use crate::os::poll::block_on;
+use crate::os::socket::would_block;
 use crate::reactor::readiness::{Direction, Found};
 use crate::reactor::table::Record;
 use crate::wait::cancel::{self, Me};
@@ -33,7 +34,8 @@ const CALLS_MAX: u32 = 64;
 /// See the head of the file.
 #[derive(Debug)]
 pub(crate) struct Source {
-    record: &'static Record,
+    /// `None`: the table was full. Then every call is tried, and no fiber can wait.
+    record: Option<&'static Record>,
     /// What is registered, while something is.
     fd: AtomicI32,
 }
@@ -58,19 +60,16 @@ pub(crate) enum Did {
 }
 
 impl Source {
-    /// # Errors
-    /// The table of sources is full.
-    pub(crate) fn new() -> io::Result<Self> {
-        let record = Record::take()
-            .ok_or_else(|| io::Error::other("too many descriptors that fibers wait for"))?;
-        Ok(Self {
-            record,
+    pub(crate) fn new() -> Self {
+        Self {
+            record: Record::take(),
             fd: AtomicI32::new(-1),
-        })
+        }
     }
 
     /// Calls `call`, again and again while it would block, and waits in between; for `timeout_ns` at the longest,
-    /// counted from the first wait (`NEVER`: for ever). A call that is interrupted is repeated.
+    /// counted from the first wait (`NEVER`: for ever). A call that is interrupted is repeated. Without any time (0)
+    /// the call is tried once, whatever is known: nobody may be watching the descriptor.
     ///
     /// *Cancellation* and deadlines unwind out of the waits.
     ///
@@ -85,18 +84,27 @@ impl Source {
     ) -> io::Result<R> {
         let mut until_ns = None;
         give_turns();
+        if timeout_ns == 0 {
+            return once(call);
+        }
+        let Some(record) = self.record else {
+            return match once(call) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(no_record()),
+                other => other,
+            };
+        };
         loop {
-            if let Some(look) = self.record.readiness.look(direction) {
+            if let Some(look) = record.readiness.look(direction) {
                 match call() {
                     Ok((done, did)) => {
                         if did == Did::Less {
-                            self.record.readiness.clear(direction, look, Found::Short);
+                            record.readiness.clear(direction, look, Found::Short);
                         }
                         return Ok(done);
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.record.readiness.clear(direction, look, Found::Blocks);
+                        record.readiness.clear(direction, look, Found::Blocks);
                         if until_ns.is_some()
                             && let Some(me) = Own::current()
                         {
@@ -106,15 +114,12 @@ impl Source {
                     Err(error) => return Err(error),
                 }
             }
-            if timeout_ns == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
             let until_ns = *until_ns.get_or_insert_with(|| match timeout_ns {
                 NEVER => NEVER,
                 _ => current_ns().saturating_add(timeout_ns),
             });
             if self.wait(fd, direction, until_ns)? == Waited::TimedOut {
-                return Err(io::ErrorKind::WouldBlock.into());
+                return Err(would_block());
             }
         }
     }
@@ -131,19 +136,20 @@ impl Source {
         direction: Direction,
         until_ns: u64,
     ) -> io::Result<Waited> {
+        let record = self.record.ok_or_else(no_record)?;
         let me = Me::get();
         match me.worker() {
             Some(worker) if !park::must_block(worker) => worker.local().io_calls.set(0),
-            _ => return self.block(fd, direction, until_ns),
+            _ => return Ok(block(record, fd, direction, until_ns)),
         }
         let header: *const Header = me.header();
         let waiter = Waiter::new(header, direction);
         {
-            let mut inner = self.record.inner.lock();
+            let mut inner = record.inner.lock();
             if inner.reactor.is_none() {
-                self.register(fd, &mut inner.reactor)?;
+                self.register(fd, record, &mut inner.reactor)?;
             }
-            if !self.record.readiness.announce(direction) {
+            if !record.readiness.announce(direction) {
                 return Ok(Waited::Try);
             }
             // SAFETY: new, and in this frame until it is out again.
@@ -163,7 +169,7 @@ impl Source {
                 return Ok(Waited::Try);
             }
             // Taken back, if it is not owed a wake already.
-            let mut inner = self.record.inner.lock();
+            let mut inner = record.inner.lock();
             let waits_on = waiter.is_queued();
             match (slept, waits_on) {
                 // Not for us: an old bit, or a call.
@@ -189,6 +195,7 @@ impl Source {
     fn register(
         &self,
         fd: BorrowedFd<'_>,
+        record: &'static Record,
         reactor: &mut Option<Arc<crate::reactor::Reactor>>,
     ) -> io::Result<()> {
         let own = Own::current().and_then(|me| me.machine().reactor.clone());
@@ -198,35 +205,52 @@ impl Source {
                 "a deterministic run waits for nothing outside itself: sockets, pipes and children are not for it",
             ));
         };
-        own.watch(fd, self.record)?;
+        own.watch(fd, record)?;
         self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
         *reactor = Some(own);
         Ok(())
     }
+}
 
-    /// Waits with the whole thread.
-    #[cold]
-    fn block(&self, fd: BorrowedFd<'_>, direction: Direction, until_ns: u64) -> io::Result<Waited> {
-        let write = direction == Direction::Write;
-        let enclosing_ns = cancel::enclosing_ns();
-        let at_ns = until_ns.min(enclosing_ns);
-        let until = (at_ns != NEVER).then_some(at_ns);
-        let ready = block_on(fd, write, until);
-        if ready {
-            // The word does not know: nobody has told it.
-            self.record.readiness.assume(direction);
-            return Ok(Waited::Try);
+/// A call that is not waited for.
+fn once<R>(mut call: impl FnMut() -> io::Result<(R, Did)>) -> io::Result<R> {
+    loop {
+        match call() {
+            Ok((done, _)) => return Ok(done),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        if enclosing_ns < until_ns {
-            cancel::checkpoint();
-        }
-        Ok(Waited::TimedOut)
     }
+}
+
+#[cold]
+fn no_record() -> io::Error {
+    io::Error::other("too many descriptors that fibers wait for")
+}
+
+/// Waits with the whole thread.
+#[cold]
+fn block(record: &Record, fd: BorrowedFd<'_>, direction: Direction, until_ns: u64) -> Waited {
+    let write = direction == Direction::Write;
+    let enclosing_ns = cancel::enclosing_ns();
+    let at_ns = until_ns.min(enclosing_ns);
+    let until = (at_ns != NEVER).then_some(at_ns);
+    let ready = block_on(fd, write, until);
+    if ready {
+        // The word does not know: nobody has told it.
+        record.readiness.assume(direction);
+        return Waited::Try;
+    }
+    if enclosing_ns < until_ns {
+        cancel::checkpoint();
+    }
+    Waited::TimedOut
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        let mut inner = self.record.inner.lock();
+        let Some(record) = self.record else { return };
+        let mut inner = record.inner.lock();
         debug_assert_eq!(inner.waiters.len(), 0, "who waits borrows the source");
         if let Some(reactor) = inner.reactor.take() {
             let fd: RawFd = self.fd.load(Ordering::Relaxed);
@@ -235,7 +259,7 @@ impl Drop for Source {
             reactor.forget(unsafe { BorrowedFd::borrow_raw(fd) });
         }
         drop(inner);
-        self.record.give();
+        record.give();
     }
 }
 
@@ -264,15 +288,12 @@ pub(crate) struct Watched<T> {
 }
 
 impl<T: AsFd> Watched<T> {
-    /// The descriptor is in non-blocking mode.
-    ///
-    /// # Errors
-    /// As [`Source::new`].
-    pub(crate) fn new(io: T) -> io::Result<Self> {
-        Ok(Self {
-            source: Source::new()?,
+    /// The descriptor is in non-blocking mode, or is used only by calls that do not block whatever its mode.
+    pub(crate) fn new(io: T) -> Self {
+        Self {
+            source: Source::new(),
             io,
-        })
+        }
     }
 
     pub(crate) fn get(&self) -> &T {
@@ -315,6 +336,7 @@ impl<T: AsFd> Watched<T> {
     }
 
     /// As [`Source::wait`].
+    #[allow(dead_code, reason = "for those who make their calls themselves")]
     pub(crate) fn wait(&self, direction: Direction, until_ns: u64) -> io::Result<Waited> {
         self.source.wait(self.io.as_fd(), direction, until_ns)
     }
