@@ -76,3 +76,12 @@ fn fork_join(bencher: Bencher) {
         });
     });
 }
+
+/// An empty closure run on an offload thread, and the way back.
+#[divan::bench]
+fn blocking(bencher: Bencher) {
+    let runtime = machine();
+    bencher.counter(N).bench(|| {
+        runtime.run(|| (0..N).for_each(|_| fibers::blocking(|| ())));
+    });
+}

@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("dues", "src/machine/dues.rs"),
     ("baton", "src/machine/baton.rs"),
     ("readiness", "src/reactor/readiness.rs"),
+    ("jobs", "src/blocking/jobs.rs"),
 ];
 
 struct Mutant {
@@ -51,6 +52,7 @@ fn main() {
         "world_machine.rs",
         "world_time.rs",
         "world_outside.rs",
+        "world_blocking.rs",
     ] {
         println!("cargo::rerun-if-changed=src/{file}");
         worlds +=

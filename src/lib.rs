@@ -6,7 +6,9 @@
     reason = "README's example is a whole program"
 )]
 
+mod blocking;
 mod fiber;
+pub mod fs;
 mod handle;
 mod instant;
 mod io;
@@ -23,6 +25,7 @@ pub mod testing;
 pub mod time;
 pub mod wait;
 
+pub use crate::blocking::blocking;
 pub use crate::cancel::{CancelError, is_cancelled, shield};
 pub use crate::current::*;
 pub use crate::fiber::cell::Cancelled;

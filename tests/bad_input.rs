@@ -330,6 +330,21 @@ const VARIABLES: &[(&str, &str, &[&str])] = &[
         &["FIBERS_POLLER", "\"nobody\"", "workers or dedicated"],
     ),
     (
+        "FIBERS_BLOCKING_THREADS",
+        "0",
+        &["FIBERS_BLOCKING_THREADS", "is 0", "1 to 16384"],
+    ),
+    (
+        "FIBERS_BLOCKING_THREADS",
+        "some",
+        &["FIBERS_BLOCKING_THREADS", "\"some\"", "1 to 16384"],
+    ),
+    (
+        "FIBERS_BLOCKING_IDLE_MS",
+        "-1",
+        &["FIBERS_BLOCKING_IDLE_MS", "\"-1\"", "milliseconds"],
+    ),
+    (
         "FIBERS_WORKER",
         "2",
         &["unknown", "FIBERS_WORKER;", "FIBERS_WORKERS"],
@@ -398,6 +413,8 @@ fn good_variables_count_where_the_program_says_nothing() {
         ("FIBERS_FAIRNESS", "7"),
         ("FIBERS_PIN", "1"),
         ("FIBERS_POLLER", "dedicated"),
+        ("FIBERS_BLOCKING_THREADS", "4"),
+        ("FIBERS_BLOCKING_IDLE_MS", "1_000"),
     ];
     child(NAME, "good", &good).passed();
 }

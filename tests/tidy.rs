@@ -23,6 +23,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("time", 5),
     ("io", 5),
     ("net", 6),
+    ("blocking", 5),
+    ("fs", 5),
     ("testing", 5),
     ("thread", 6),
     ("lib", 7),

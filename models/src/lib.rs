@@ -91,6 +91,11 @@ green!(
     mail_finds_the_poller,
     mail_finds_who_came_back_from_polling,
     nobody_sleeps_deeply_while_nobody_polls,
+    a_job_meets_a_leaving_thread,
+    a_job_wakes_a_sleeping_thread,
+    a_thread_that_does_not_start_strands_nothing,
+    a_starter_that_fails_runs_what_is_queued,
+    who_is_told_finds_the_thread_idle,
 );
 
 // Steps that stand in files with system calls: the models drop them instead.
@@ -114,6 +119,11 @@ fn red_spawn_checks_the_stop_before_the_lock() {
 #[test]
 fn red_depot_looked_at_before_it_is_taken_from() {
     red(real::models::depot_looked_at_before_it_is_taken_from);
+}
+
+#[test]
+fn red_told_before_idle() {
+    red(real::models::told_before_idle);
 }
 
 include!(concat!(env!("OUT_DIR"), "/red.rs"));

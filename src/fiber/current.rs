@@ -39,13 +39,20 @@ struct ThreadEnd;
 
 impl Drop for ThreadEnd {
     fn drop(&mut self) {
-        let header = THREAD.with(Cell::get);
-        if !header.is_null() {
-            // SAFETY: made in `thread_fiber`, ours; this ends the thread's own references. It stays current
-            // meanwhile: destructors of its locals may wait.
-            unsafe { end_thread_fiber(header) };
-            THREAD.with(|cell| cell.set(ptr::null()));
-        }
+        end_thread();
+    }
+}
+
+/// Ends the fiber that stands for this plain thread, if anybody has asked for it: its locals are dropped, its calls
+/// run. Who asks next gets a new one.
+#[inline(never)]
+pub(crate) fn end_thread() {
+    let header = THREAD.with(Cell::get);
+    if !header.is_null() {
+        // SAFETY: made in `thread_fiber`, ours; this ends the thread's own references. It stays current
+        // meanwhile: destructors of its locals may wait.
+        unsafe { end_thread_fiber(header) };
+        THREAD.with(|cell| cell.set(ptr::null()));
     }
 }
 

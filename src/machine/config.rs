@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::machine::offload::Limits;
 use crate::os;
 use crate::stack::{GuardMethod as StackGuard, PoolConfig, SizeClass};
 
@@ -90,7 +91,7 @@ pub(crate) struct Options {
 /// Where variables come from: the process's environment, or a test's table.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 13] = [
     "FIBERS_WORKERS",
     "FIBERS_NAME",
     "FIBERS_STACK_SIZE",
@@ -101,6 +102,8 @@ const VARIABLES: [&str; 11] = [
     "FIBERS_FAIRNESS",
     "FIBERS_PIN",
     "FIBERS_POLLER",
+    "FIBERS_BLOCKING_THREADS",
+    "FIBERS_BLOCKING_IDLE_MS",
     // Read by `testing::explore`.
     "FIBERS_TEST_SEED",
 ];
@@ -122,7 +125,6 @@ impl Options {
     /// Fills what is not given, and checks every option.
     pub(crate) fn check(self, env: Lookup<'_>) -> io::Result<Config> {
         let cpus = || os::thread::available_parallelism();
-        let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok();
         let workers = pick(
             self.workers.map(|n| n as u64),
             env,
@@ -232,6 +234,8 @@ impl Options {
             "workers or dedicated",
         )?
         .unwrap_or_default();
+        // Not the machine's, but nobody else could report them.
+        Limits::from(env)?;
         Ok(Config {
             workers: workers as usize,
             name,
@@ -261,7 +265,11 @@ pub(crate) fn check_stack_bytes(option: &str, stack_bytes: u64) -> io::Result<Si
     })
 }
 
-fn pick<T>(
+pub(super) fn number(text: &str) -> Option<u64> {
+    text.trim().replace('_', "").parse().ok()
+}
+
+pub(super) fn pick<T>(
     given: Option<T>,
     env: Lookup<'_>,
     variable: &str,
@@ -282,7 +290,7 @@ fn pick<T>(
     }
 }
 
-fn within(option: &str, value: u64, min: u64, max: u64) -> io::Result<()> {
+pub(super) fn within(option: &str, value: u64, min: u64, max: u64) -> io::Result<()> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
@@ -387,6 +395,15 @@ mod tests {
             ("FIBERS_PIN", "maybe", "0 or 1"),
             ("FIBERS_POLLER", "nobody", "workers or dedicated"),
             ("FIBERS_NAME", "", "name"),
+            (
+                "FIBERS_BLOCKING_THREADS",
+                "0",
+                "FIBERS_BLOCKING_THREADS is 0; it must be 1 to 16384",
+            ),
+            ("FIBERS_BLOCKING_THREADS", "16385", "1 to 16384"),
+            ("FIBERS_BLOCKING_THREADS", "all", "1 to 16384"),
+            ("FIBERS_BLOCKING_IDLE_MS", "10s", "milliseconds"),
+            ("FIBERS_BLOCKING_IDLE_MS", "86400001", "0 to 86400000"),
         ] {
             let error = check(Options::default(), &[(variable, value)]).unwrap_err();
             assert!(error.contains(wanted), "{variable}={value}: {error}");

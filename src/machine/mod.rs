@@ -11,7 +11,7 @@
 //! | `poll`, `baton` | what happens outside, and who waits for it |
 //! | `shared` | the lists and the idle list, under one lock |
 //! | `stop`, `starve` | the end of a machine; fibers without a stack |
-//! | `config`, `metrics`, `clock`, `rng` | options, counters, and the two seams of chance and time |
+//! | `config`, `offload`, `metrics`, `clock`, `rng` | options (`offload`: the blocking pool's), counters, and the two seams of chance and time |
 
 pub(crate) mod alarm;
 pub(crate) mod baton;
@@ -22,6 +22,7 @@ pub(crate) mod dues;
 pub(crate) mod idle;
 pub(crate) mod item;
 pub(crate) mod metrics;
+pub(crate) mod offload;
 pub(crate) mod park;
 pub(crate) mod pick;
 pub(crate) mod poll;

@@ -30,6 +30,14 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &only)?)
 }
 
+/// Lets the calling thread run wherever the process's first thread may: undoes what it has inherited from a
+/// thread that was bound by [`pin_to`]. If the first thread's CPUs are not to be had, it stays where it is.
+pub(crate) fn unpin() {
+    if let Ok(set) = sched_getaffinity(Some(rustix::process::getpid())) {
+        let _ = sched_setaffinity(None, &set);
+    }
+}
+
 /// The CPUs that the calling thread may run on, ascending and never empty.
 pub(crate) fn allowed_cpus() -> Vec<usize> {
     let cpus: Vec<usize> = match sched_getaffinity(None) {

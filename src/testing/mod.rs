@@ -83,8 +83,8 @@
 //!
 //! ```text
 //! nothing can go on: a deadlock, a lost wake-up, or a wait for something outside the run (seed 0, after 26 steps and 5.0s of virtual time)
-//!   fiber 'consumer' (id 1) on worker 0: parked, waits for QUEUE (a join, a scope, a call or a wait queue)
-//!   fiber 'root' (id 2) on worker 0: parked, waits for QUEUE (a join, a scope, a call or a wait queue)
+//!   fiber 'consumer' (id 1) on worker 0: parked, waits for QUEUE (a join, a scope, a call, blocking or a wait queue)
+//!   fiber 'root' (id 2) on worker 0: parked, waits for QUEUE (a join, a scope, a call, blocking or a wait queue)
 //!   fiber 'client' (id 3) on worker 1: parked, waits for UNPARK
 //! machine: lists 0x0, control 0x0, idle workers [0, 1], sentinel None, searchers 0, ...
 //! ```
@@ -116,6 +116,8 @@
 //! - What the library does not see is not part of the run: other threads, real time, files and sockets, the order of a
 //!   `HashMap` with random keys. A run that depends on them is not a function of its seed. A `std::sync::Mutex` is
 //!   fine as long as it is not held over a wait; one that is may hang the test.
+//! - [`blocking`](crate::blocking) and [`fs`](crate::fs) make their calls in place: there is no other thread. Virtual time
+//!   stands still meanwhile.
 //! - The steps of a run are the stretches between waits. Two atomic operations next to each other are never
 //!   separated; for lock-free code there are other tools, such as `loom`.
 //! - Time jumps only when nobody can go on. A fiber that calls [`yield_now`](crate::yield_now) until a moment has come
