@@ -710,7 +710,7 @@ fn actors_by_calls() {
             }
         }
         // A server that waits serves the next call on top: as deep as there are callers.
-        let all: Vec<_> = (0..100)
+        let all: Vec<_> = (0..30)
             .map(|_| {
                 let chain = chain.clone();
                 machine.spawn(move || pass(chain, 0))

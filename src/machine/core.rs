@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::fiber::current;
 use crate::fiber::header::Ending;
 use crate::fiber::word::Kind;
 use crate::machine::baton::Baton;
@@ -39,6 +40,8 @@ pub(crate) struct Machine {
     pub baton: Baton,
     /// The dedicated thread: it is to end; it is to give stacks back in a while.
     pub polling_ends: AtomicBool,
+    /// Which process has its threads (`os/fork.rs`).
+    pub process: u32,
     pub wants_upkeep: AtomicBool,
     /// How often it has stood in for the workers, and what that brought.
     pub stood_in: AtomicU64,
@@ -92,6 +95,7 @@ impl Machine {
             io::Error::new(io::ErrorKind::InvalidInput, "stack size out of range")
         })?;
         os::barrier::register();
+        os::fork::watch(forget_worker);
         let pool = StackPool::new(config.pool())?;
         let reactor = match clock {
             Clock::Monotonic => Some(Arc::new(Reactor::new()?)),
@@ -110,6 +114,7 @@ impl Machine {
             reactor,
             baton: Baton::new(),
             polling_ends: AtomicBool::new(false),
+            process: os::fork::generation(),
             wants_upkeep: AtomicBool::new(false),
             stood_in: AtomicU64::new(0),
             stand_in_events: AtomicU64::new(0),
@@ -239,6 +244,11 @@ impl Machine {
         } else {
             Kind::Pinned
         }
+    }
+
+    /// True if its threads are those of a parent that this process was forked from.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.process != os::fork::generation()
     }
 
     /// True if one thread runs all workers in turn, in the deterministic mode: then no fiber may block it.
@@ -400,6 +410,12 @@ impl Drop for Machine {
             worker.give_record();
         }
     }
+}
+
+/// In a forked child: its one thread is no worker, even if it was one in the parent. The fiber that forked goes on as
+/// if it were a plain thread; if it ever comes to its end, or to the scheduler, the child aborts.
+extern "C" fn forget_worker() {
+    current::set_worker(std::ptr::null());
 }
 
 /// What a worker that ran dry found elsewhere.

@@ -132,11 +132,8 @@ impl Machine {
                         reactor.wait(&mut events, timeout_ns);
                         match self.bring(&events, None).bell {
                             None => {}
-                            Some(MACHINE_BELL) => {
-                                if !self.polling_ends() {
-                                    reactor.silence();
-                                }
-                            }
+                            Some(MACHINE_BELL) if self.polling_ends() => {}
+                            Some(MACHINE_BELL) => reactor.silence(),
                             // For a worker that is on its way into the reactor: it is to find it there.
                             Some(_) => break,
                         }

@@ -39,7 +39,7 @@ impl Machine {
                 Ok(())
             }
             _ => {
-                if self.push_shared(header, true) {
+                if !self.is_left_behind() && self.push_shared(header, true) {
                     Ok(())
                 } else {
                     Err(Stopped)

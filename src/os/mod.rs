@@ -15,6 +15,7 @@
 //! | `thread`  | how many threads to run, where, and how to start one                 |
 //! | `cgroup`  | the CPU quota, read from files (pure but for reading them)           |
 //! | `clock`   | the monotonic clock                                                  |
+//! | `fork`    | whether this process is the one that made something                  |
 //! | `cycles`  | the same from the processor's counter, cheaper and a little ahead    |
 //! | `signal`  | alternate signal stacks and the fault handler                        |
 //! | `raw_err` | writing to standard error from a signal handler                      |
@@ -25,6 +26,7 @@ pub(crate) mod barrier;
 mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod cycles;
+pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod memory;
 pub(crate) mod poll;

@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::os;
 use crate::os::poll::{self, Bell, Poll, Timer};
 use crate::reactor::readiness::Event;
 use crate::reactor::table::Record;
@@ -34,6 +35,7 @@ pub(crate) struct Reactor {
     bell: Bell,
     /// How many descriptors are registered.
     sources: AtomicUsize,
+    process: u32,
 }
 
 /// What a poller brings along: room for events.
@@ -111,6 +113,7 @@ impl Reactor {
             timer,
             bell,
             sources: AtomicUsize::new(0),
+            process: os::fork::generation(),
         })
     }
 
@@ -144,6 +147,10 @@ impl Reactor {
 
     /// Takes a descriptor out again. Under its record's lock.
     pub(crate) fn forget(&self, fd: BorrowedFd<'_>) {
+        if self.process != os::fork::generation() {
+            // The parent's epoll instance too: it goes on waiting for its own.
+            return;
+        }
         self.poll.forget(fd);
         self.sources.fetch_sub(1, Ordering::Relaxed);
     }

@@ -134,6 +134,11 @@ impl LocalRuntime {
 
 impl Drop for LocalRuntime {
     fn drop(&mut self) {
+        if self.machine.is_left_behind() {
+            // As in `Runtime::stop`.
+            std::mem::forget((self.poll.take(), Arc::clone(&self.machine)));
+            return;
+        }
         self.machine.stop();
         if thread::panicking() || Own::current().is_some() {
             // The fibers cannot run here and nowhere else: they stay, and their stacks with them.

@@ -180,6 +180,11 @@ impl Runtime {
 
     fn stop(&mut self, deadline: Option<Instant>) -> Result<(), ShutdownReport> {
         let threads = std::mem::take(&mut self.threads);
+        if self.machine.is_left_behind() {
+            // Nobody here runs its fibers, and nobody may free what their frames borrow.
+            std::mem::forget((threads, Arc::clone(&self.machine)));
+            return Ok(());
+        }
         self.machine.stop();
         if let Some(me) = self.own_worker() {
             // It cannot leave while this fiber waits for it.

@@ -51,7 +51,11 @@ pub(crate) unsafe fn launch<F: FnOnce() -> T, T>(
             machine.leave_population();
             // SAFETY: as made above, and never queued.
             let closure = unsafe { FiberCell::<F, T>::unmake(header) };
-            let error = io::Error::other("the machine has been shut down and takes no new fibers");
+            let error = io::Error::other(if machine.is_left_behind() {
+                "this process was forked: the machine's workers are the parent's. Make a machine here, or exec"
+            } else {
+                "the machine has been shut down and takes no new fibers"
+            });
             Err(Refused { error, closure })
         }
     }
