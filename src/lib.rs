@@ -19,6 +19,7 @@ mod primitive;
 mod queue;
 mod reactor;
 mod runtime;
+pub mod signal;
 mod spawn;
 mod stack;
 pub mod testing;

@@ -25,6 +25,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("net", 6),
     ("blocking", 5),
     ("fs", 5),
+    ("signal", 6),
+    ("process", 6),
     ("testing", 5),
     ("thread", 6),
     ("lib", 7),

@@ -18,6 +18,7 @@
 //! | `fork`    | whether this process is the one that made something                  |
 //! | `cycles`  | the same from the processor's counter, cheaper and a little ahead    |
 //! | `signal`  | alternate signal stacks and the fault handler                        |
+//! | `listen`  | the other signals: handler, signalfd, and who is told                 |
 //! | `raw_err` | writing to standard error from a signal handler                      |
 #![allow(unsafe_code)]
 
@@ -28,6 +29,7 @@ pub(crate) mod clock;
 pub(crate) mod cycles;
 pub(crate) mod fork;
 pub(crate) mod futex;
+pub(crate) mod listen;
 pub(crate) mod memory;
 pub(crate) mod poll;
 pub(crate) mod raw_err;

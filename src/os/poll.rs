@@ -124,6 +124,13 @@ pub(crate) fn block_on(fd: BorrowedFd<'_>, write: bool, until_ns: Option<u64>) -
     }
 }
 
+/// Blocks the calling thread until one of them can be read from; or for less long, so look whether it can.
+pub(crate) fn block_on_any<const N: usize>(fds: [BorrowedFd<'_>; N]) {
+    let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    // A signal, or an error of poll itself: the next call on the descriptors will tell.
+    let _ = poll(&mut fds, None);
+}
+
 fn timespec(ns: u64) -> Timespec {
     Timespec {
         tv_sec: (ns / 1_000_000_000) as i64,

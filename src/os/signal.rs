@@ -13,6 +13,8 @@
 //! | a handler       | called                             | called; if it returns, our handler   |
 //! |                 |                                    | is put back should it be gone        |
 //!
+//! What the kernel raised without saying where (SI_KERNEL) is sent again after that: it may not repeat by itself.
+//!
 //! Everything that runs inside the handler is async-signal-safe: it takes no lock, allocates
 //! nothing, and leaves errno as it was. Any thread may be interrupted.
 //!
@@ -123,7 +125,7 @@ fn our_action(index: usize) -> libc::sigaction {
 }
 
 /// Sets a signal's action, or only asks for it, and returns the one before.
-fn action(signal: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
+pub(super) fn action(signal: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
     let mut old = MaybeUninit::uninit();
     let new = new.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `new` is null or a valid action whose handler is a function of ours or the default;
@@ -151,7 +153,15 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     match CALLBACK.get().map(|callback| callback(&fault)) {
         // The access repeats on return, meets the default action, and the process dies of it.
         Some(Verdict::Report) => restore_default(signal),
-        Some(Verdict::NotOurs) | None => chain(index, &fault, info, context),
+        Some(Verdict::NotOurs) | None => {
+            chain(index, &fault, info, context);
+            if code == libc::SI_KERNEL {
+                // Perhaps no access that repeats: the kernel had no room on this stack for the frame of another
+                // signal's handler, and has dropped that signal.
+                // SAFETY: `raise` has no preconditions and is async-signal-safe.
+                unsafe { libc::raise(signal) };
+            }
+        }
     }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
@@ -198,6 +208,17 @@ fn call_previous(
         // It asked to be called once only. Release as in `remember`, though null publishes nothing.
         PREVIOUS[index].store(ptr::null_mut(), Ordering::Release);
     }
+    call_action(previous, signal, info, context);
+}
+
+/// Calls a handler with what the kernel gave us, under the flags it was installed with. It is one: neither the
+/// default action nor to ignore.
+pub(super) fn call_action(
+    previous: &libc::sigaction,
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+) {
     if previous.sa_flags & libc::SA_NODEFER != 0 {
         let mut only = MaybeUninit::uninit();
         // SAFETY: the set is made by sigemptyset before its other uses; all three calls are
@@ -211,7 +232,7 @@ fn call_previous(
     let handler = previous.sa_sigaction;
     if previous.sa_flags & libc::SA_SIGINFO != 0 {
         type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
-        // SAFETY: neither default nor ignore (`chain` looked), so it is the address of a handler,
+        // SAFETY: neither default nor ignore (the caller looked), so it is the address of a handler,
         // and by its flag one of three arguments.
         let handler = unsafe { transmute::<libc::sighandler_t, Handler>(handler) };
         handler(signal, info, context);

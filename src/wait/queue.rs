@@ -91,7 +91,8 @@ impl WaitQueue {
         self.wait(after(current_ns(), timeout), condition)
     }
 
-    fn wait(&self, at_ns: u64, condition: impl Fn() -> bool + Sync) -> bool {
+    /// As [`wait_timeout`](Self::wait_timeout), until that moment.
+    pub(crate) fn wait(&self, at_ns: u64, condition: impl Fn() -> bool + Sync) -> bool {
         let me = Me::get();
         let fiber: *const Header = me.header();
         if at_ns == NEVER {

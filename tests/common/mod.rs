@@ -463,7 +463,8 @@ pub fn child_under(tool: &[&str], test: &str, case: &str, limit_s: u64) -> Ended
     run_child(command, test, case, limit_s)
 }
 
-fn run_child(mut command: Command, test: &str, case: &str, limit_s: u64) -> Ended {
+/// As `child_for`, by that command: this binary, with what the child is to find.
+pub fn run_child(mut command: Command, test: &str, case: &str, limit_s: u64) -> Ended {
     let patience = number("TEST_PATIENCE", 1) * if stress() { 20 } else { 1 };
     command
         .args([test, "--exact", "--nocapture", "--test-threads=1"])

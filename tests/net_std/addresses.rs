@@ -21,7 +21,7 @@ pub fn addresses() -> Vec<String> {
         all("v4", v4),
         all("v6", v6),
         all("any", several[1]),
-        all("by reference", &"10.0.0.1:1"),
+        all("by reference", &&"10.0.0.1:1""10.0.0.1:1"),
         all("slice", &several[..]),
         all("ip, port", (IpAddr::V4(Ipv4Addr::LOCALHOST), 1)),
         all("v4, port", (Ipv4Addr::LOCALHOST, 2)),
