@@ -8,6 +8,7 @@ const READABLE: Event = Event {
     writable: false,
     read_closed: false,
     write_closed: false,
+    urgent: false,
 };
 
 /// A descriptor: what the kernel has received for it, and who waits.

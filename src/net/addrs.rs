@@ -4,10 +4,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::{iter, option, slice, vec};
 
+use crate::blocking::blocking;
+
 /// What names one or more addresses. As [`std::net::ToSocketAddrs`], for the same types.
 ///
 /// It is a trait of this library so that names are looked up without holding up a worker: a host that is an IP address
-/// is parsed in place, any other one is looked up by a thread of its own, and only the fiber waits.
+/// is parsed in place, any other one is looked up by a thread for such work ([`blocking`](crate::blocking())), and only
+/// the fiber waits.
 ///
 /// *Cancellation* and deadlines do not end a look-up half way; they count at the next wait.
 ///
@@ -30,8 +33,7 @@ pub trait ToSocketAddrs {
 
 /// The addresses of a host that is no IP address.
 fn look_up(host: &str, port: u16) -> io::Result<vec::IntoIter<SocketAddr>> {
-    // To be called off the worker: blocking(|| ...).
-    std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
+    blocking(|| std::net::ToSocketAddrs::to_socket_addrs(&(host, port)))
 }
 
 /// The first success of `f`, tried with one address after the other; or the last failure.

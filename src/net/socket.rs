@@ -151,24 +151,25 @@ impl<T: Io> Socket<T> {
             .run(direction, self.patience_ns(direction), call)
     }
 
-    /// As [`run`](Self::run), for a call that receives and does not tell that the socket was shut down: then what `end`
+    /// A call that takes something and, unless it blocks, does not tell that the socket was shut down: then what `end`
     /// says, if nothing is left.
-    pub(super) fn run_or_end<R>(
+    pub(super) fn or_end<R>(
         &self,
+        io: &T,
         mut call: impl FnMut(&T) -> io::Result<R>,
-        end: impl Fn() -> io::Result<R>,
+        end: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
-        let waits = self.patience_ns(Direction::Read) != 0;
-        self.run(Direction::Read, |io| match call(io) {
-            Err(error) if waits && error.kind() == io::ErrorKind::WouldBlock => {
-                if !socket::is_shut_down(io) {
-                    return Err(error);
-                }
+        match call(io) {
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && self.patience_ns(Direction::Read) != 0
+                    && socket::is_shut_down(io) =>
+            {
                 // Something may have come just before.
                 call(io).or_else(|_| end())
             }
             other => other,
-        })
+        }
     }
 
     /// As [`run`](Self::run), for a call that the kernel refuses for lack of room and does not tell when there is

@@ -37,7 +37,8 @@ impl Poll {
     /// # Errors
     /// The descriptor cannot be polled (EPERM: a file, a folder), or the user's limit of watches is reached.
     pub(crate) fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let flags =
+            EventFlags::IN | EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET;
         Ok(epoll::add(&self.0, fd, EventData::new_u64(token), flags)?)
     }
 
@@ -92,6 +93,8 @@ pub(crate) struct Edge {
     pub read_closed: bool,
     /// The other side has stopped receiving.
     pub write_closed: bool,
+    /// Urgent data has come.
+    pub urgent: bool,
 }
 
 /// The token of an event, and what happened.
@@ -104,6 +107,7 @@ pub(crate) fn edge(event: &Event) -> (u64, Edge) {
         writable: has(EventFlags::OUT) || error,
         read_closed: hangup || has(EventFlags::RDHUP),
         write_closed: hangup,
+        urgent: has(EventFlags::PRI),
     };
     (event.data.u64(), edge)
 }

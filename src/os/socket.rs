@@ -137,8 +137,8 @@ pub(crate) fn receive_from(
     Ok((bytes, inet(address)?))
 }
 
-/// True if that socket was shut down for receiving. For those whose non-blocking calls do not tell: a datagram socket
-/// fails with `WouldBlock` then, though a blocking one would find the end.
+/// True if that socket was shut down for receiving. For those whose non-blocking calls do not tell: Unix listeners and
+/// datagram sockets fail with `WouldBlock` then, though blocking ones would find the end.
 pub(crate) fn is_shut_down(fd: impl AsFd) -> bool {
     let flags = PollFlags::RDHUP;
     let now = Timespec {
@@ -239,6 +239,12 @@ pub(crate) fn set_timeouts(fd: impl AsFd, timeouts: [Option<Duration>; 2]) -> io
 #[cold]
 pub(crate) fn would_block() -> io::Error {
     Errno::AGAIN.into()
+}
+
+/// What accept says of a socket that was shut down, if it may block.
+#[cold]
+pub(crate) fn not_listening() -> io::Error {
+    Errno::INVAL.into()
 }
 
 fn inet(address: Option<SocketAddrAny>) -> io::Result<SocketAddr> {

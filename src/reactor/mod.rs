@@ -80,6 +80,7 @@ impl Happened {
                         writable: edge.writable,
                         read_closed: edge.read_closed,
                         write_closed: edge.write_closed,
+                        urgent: edge.urgent,
                     };
                     if let Some(record) = Record::at(token as u32) {
                         f(record, (token >> 32) as u32, event);

@@ -14,7 +14,8 @@
 //! for clear; `event` sets the bit and takes the announcement in one exchange. So either the waiter sees the bit or
 //! the event sees the waiter.
 //! READY-2, nothing is forgotten: who finds the descriptor drained clears the bits only if no event has come since
-//! it looked (the tick is the same). What a short read alone tells leaves `*_CLOSED` standing.
+//! it looked (the tick is the same). What a short read alone tells leaves `*_CLOSED` standing; and it tells nothing
+//! of a source to which urgent data has come (`URGENT`), as a read ends before that, whatever follows.
 //! READY-3, no event reaches the next owner of a number: a source that is given up counts its generation up, and
 //! the token of its registration names the generation. `event` with an old one changes nothing.
 //!
@@ -36,6 +37,7 @@ const READ_CLOSED: u64 = 1 << 2;
 const WRITE_CLOSED: u64 = 1 << 3;
 const WAITS_READ: u64 = 1 << 4;
 const WAITS_WRITE: u64 = 1 << 5;
+const URGENT: u64 = 1 << 6;
 const TICK_ONE: u64 = 1 << 8;
 const TICK: u64 = 0xff_ffff << 8;
 const GENERATION_SHIFT: u32 = 32;
@@ -74,6 +76,8 @@ pub(crate) struct Event {
     pub read_closed: bool,
     /// Nothing more can be sent.
     pub write_closed: bool,
+    /// Urgent data has come.
+    pub urgent: bool,
 }
 
 impl Event {
@@ -83,6 +87,7 @@ impl Event {
         writable: true,
         read_closed: false,
         write_closed: false,
+        urgent: false,
     };
 }
 
@@ -135,11 +140,12 @@ impl Readiness {
     /// That was found of the direction since the look (READY-2).
     #[inline]
     pub(crate) fn clear(&self, direction: Direction, look: Look, found: Found) {
+        let mut old = self.0.load(Ordering::Relaxed);
         let over = match found {
             Found::Blocks => direction.ready(),
+            Found::Short if old & URGENT != 0 => return,
             Found::Short => direction.open(),
         };
-        let mut old = self.0.load(Ordering::Relaxed);
         while (old ^ look.0) & TICK == 0 && old & over != 0 {
             // Relaxed: a note to ourselves; a waiter decides by the exchange of announce.
             match self.0.compare_exchange_weak(
@@ -189,6 +195,7 @@ impl Readiness {
             (event.writable, WRITE),
             (event.read_closed, READ_CLOSED),
             (event.write_closed, WRITE_CLOSED),
+            (event.urgent, URGENT),
         ] {
             bits |= if is { bit } else { 0 };
         }

@@ -114,10 +114,11 @@ impl UnixDatagram {
     /// # Errors
     /// `WouldBlock`: the time-out is over.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.0.run_or_end(
-            |socket| socket::receive_from_unix(socket, buffer),
-            || Ok((0, SocketAddr::from_pathname("")?)),
-        )
+        let end = || Ok((0, SocketAddr::from_pathname("")?));
+        self.0.run(Direction::Read, |socket| {
+            let receive = |socket: &_| socket::receive_from_unix(socket, buffer);
+            self.0.or_end(socket, receive, end)
+        })
     }
 
     /// The next datagram's length. As [`recv_from`](Self::recv_from).
@@ -125,8 +126,10 @@ impl UnixDatagram {
     /// # Errors
     /// As there.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0
-            .run_or_end(|socket| socket::receive(socket, buffer, false), || Ok(0))
+        self.0.run(Direction::Read, |socket| {
+            let receive = |socket: &_| socket::receive(socket, buffer, false);
+            self.0.or_end(socket, receive, || Ok(0))
+        })
     }
 
     /// Sends a datagram to the socket at that path. As [`std::os::unix::net::UnixDatagram::send_to`].

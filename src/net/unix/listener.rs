@@ -72,7 +72,9 @@ impl UnixListener {
     /// it tries again. `InvalidInput`: the socket does not listen, or not any more (`shutdown` on its descriptor ends
     /// all waits of this call).
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let (fd, address) = self.0.accept(socket::accept_unix)?;
+        let end = || Err(socket::not_listening());
+        let accept = |listener: &_| self.0.or_end(listener, socket::accept_unix, end);
+        let (fd, address) = self.0.accept(accept)?;
         Ok((UnixStream::of(fd.into()), address))
     }
 
