@@ -1,10 +1,11 @@
-//! The demo of the `fibers` library: a tour of nine parts, or one part by its subcommand.
+//! The demo of the `fibers` library: a tour of eleven parts, or one part by its subcommand.
 //!
-//! Every part lives in the file of its name, uses the public API only, starts a machine of its own,
+//! Every part lives in the file or folder of its name, uses the public API only, starts a machine of its own,
 //! checks its own result and ends the process with status 1 when the result is wrong. Progress
 //! bars go to stderr (see `screen`), the story and the closing table to stdout (see `report`).
 //! This file reads the command line and decides what runs; it knows nothing of fibers.
 
+mod bench;
 mod calls;
 mod chance;
 mod cpu;
@@ -20,6 +21,7 @@ mod priorities;
 mod report;
 mod ring;
 mod screen;
+mod serve;
 mod skynet;
 mod sleepers;
 
@@ -60,6 +62,10 @@ enum Part {
     Sleepers(sleepers::Args),
     /// Serve clients under deadlines, cancel some of them, and count what is given back
     Deadlines(deadlines::Args),
+    /// Serve HTTP, an echo, or keys and values for Redis clients; or check all three
+    Serve(serve::Args),
+    /// Load a server and measure it
+    Bench(bench::Args),
     /// Overflow a fiber's stack in a child process and show the report
     Overflow(overflow::Args),
 }
@@ -76,6 +82,8 @@ impl Part {
             Part::Calls(calls::Args::default()),
             Part::Sleepers(sleepers::Args::tour()),
             Part::Deadlines(deadlines::Args::default()),
+            Part::Serve(serve::Args::tour()),
+            Part::Bench(bench::Args::tour()),
             Part::Overflow(overflow::Args::default()),
         ]
     }
@@ -90,6 +98,8 @@ impl Part {
             Part::Calls(_) => "calls",
             Part::Sleepers(_) => "sleepers",
             Part::Deadlines(_) => "deadlines",
+            Part::Serve(args) => args.name(),
+            Part::Bench(args) => args.name(),
             Part::Overflow(_) => "overflow",
         }
     }
@@ -104,6 +114,8 @@ impl Part {
             Part::Calls(args) => calls::run(args, common, screen),
             Part::Sleepers(args) => sleepers::run(args, common, screen),
             Part::Deadlines(args) => deadlines::run(args, common, screen),
+            Part::Serve(args) => serve::run(args, common, screen),
+            Part::Bench(args) => bench::run(args, common, screen),
             Part::Overflow(args) => overflow::run(args, common, screen),
         }
     }

@@ -19,7 +19,7 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(40);
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Where headings and bars go.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Screen {
     is_quiet: bool,
 }
@@ -63,6 +63,15 @@ impl Screen {
     pub fn say(&self, line: &str) {
         if !self.is_quiet {
             println!("{}", format!("  {line}").trim_end());
+        }
+    }
+
+    /// Prints one line that a program may wait for: on stdout, or on stderr where stdout is for JSON.
+    pub fn announce(&self, line: &str) {
+        if self.is_quiet {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
         }
     }
 

@@ -169,6 +169,37 @@ fn a_seed_repeats_who_is_cancelled() {
 }
 
 #[test]
+fn the_bench_counts_what_it_was_asked_for() {
+    let report = json(&[
+        "bench",
+        "echo",
+        "--requests=1001",
+        "--connections=8",
+        "--size=1",
+    ]);
+    assert_eq!(report["part"], "bench echo");
+    assert_eq!(report["latency"]["count"], 1_001);
+    assert_eq!(report["rows"][0]["operations"], 1_001);
+    assert_eq!(report["connections"], 8);
+    assert_eq!(report["own_server"], true);
+    let report = json(&["bench", "echo", "--quick", "--connections=3", "--size=64K"]);
+    assert!(number(&report["latency"]["count"]) > 0);
+    assert!(report["rows"][0]["seconds"].as_f64() >= Some(0.2));
+}
+
+#[test]
+fn the_servers_check_themselves() {
+    let report = json(&["serve", "check", "--quick"]);
+    assert_eq!(report["part"], "serve check");
+    let rows = report["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 3);
+    assert!(
+        rows[1..].iter().all(|row| row["operations"] == 1_600),
+        "{report}"
+    );
+}
+
+#[test]
 fn values_out_of_range_are_refused_by_name() {
     for (arguments, range) in [
         (["sleepers", "--size", "0"], "1 to 2000000"),
@@ -221,10 +252,10 @@ fn a_refusal_is_json_where_json_was_asked_for() {
 }
 
 #[test]
-fn the_help_names_both_parts() {
+fn the_help_names_the_parts() {
     let output = demo(&["--help"]);
     let text = String::from_utf8_lossy(&output.stdout);
-    for part in ["sleepers", "deadlines"] {
+    for part in ["sleepers", "deadlines", "serve", "bench"] {
         assert!(text.contains(part), "{text}");
     }
 }
