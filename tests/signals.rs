@@ -41,10 +41,7 @@ fn raise(signal: Signal) {
 
 /// Runs a test's body in a process of its own.
 fn alone(test: &str, body: impl FnOnce()) {
-    match child_case() {
-        Some(_) => body(),
-        None => child_for(test, "alone", &[], 120).passed(),
-    }
+    common::alone(test, 120, body);
 }
 
 /// As `alone`, with all threads of the child blocking these signals from the first one on.

@@ -365,6 +365,16 @@ pub(crate) fn block(set: Set) -> io::Result<()> {
     change_mask(libc::SIG_BLOCK, set)
 }
 
+/// What `block` has blocked so far.
+pub(crate) fn blocked() -> Set {
+    Set(BLOCKED.load(Ordering::Relaxed))
+}
+
+/// Opens these signals in the calling thread. Async-signal-safe: for a child before it becomes another program.
+pub(crate) fn unblock(set: Set) -> io::Result<()> {
+    change_mask(libc::SIG_UNBLOCK, set)
+}
+
 fn change_mask(how: c_int, set: Set) -> io::Result<()> {
     let set = set.as_kernel();
     // SAFETY: a set that is made; the old mask is not asked for.

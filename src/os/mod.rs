@@ -19,6 +19,8 @@
 //! | `cycles`  | the same from the processor's counter, cheaper and a little ahead    |
 //! | `signal`  | alternate signal stacks and the fault handler                        |
 //! | `listen`  | the other signals: handler, signalfd, and who is told                 |
+//! | `process` | children by their pidfds                                             |
+//! | `stdio`   | reading and writing descriptors 0 to 2                               |
 //! | `raw_err` | writing to standard error from a signal handler                      |
 #![allow(unsafe_code)]
 
@@ -32,9 +34,11 @@ pub(crate) mod futex;
 pub(crate) mod listen;
 pub(crate) mod memory;
 pub(crate) mod poll;
+pub(crate) mod process;
 pub(crate) mod raw_err;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod stdio;
 pub(crate) mod thread;
 
 /// Asks the processor to have that cache line at hand soon. Any address: a hint, and no access.

@@ -39,7 +39,14 @@ impl Poll {
     pub(crate) fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
         let flags =
             EventFlags::IN | EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET;
-        Ok(epoll::add(&self.0, fd, EventData::new_u64(token), flags)?)
+        match epoll::add(&self.0, fd, EventData::new_u64(token), flags) {
+            Ok(()) => Ok(()),
+            Err(Errno::PERM) => {
+                let text = "a descriptor that cannot be waited for: of a file or a folder, which are always ready";
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+            }
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Takes a descriptor out again. Not by itself when it is closed: a duplicate may keep what is behind it alive.
@@ -128,6 +135,23 @@ pub(crate) fn block_on(fd: BorrowedFd<'_>, write: bool, until_ns: Option<u64>) -
     }
 }
 
+/// Whether that descriptor can be read from, or written to, right now: whether a call would return at once. What
+/// cannot be polled (a file, a folder) always can.
+///
+/// # Errors
+/// None, but for a lack of memory.
+pub(crate) fn is_ready(fd: BorrowedFd<'_>, write: bool) -> io::Result<bool> {
+    let flags = if write { PollFlags::OUT } else { PollFlags::IN };
+    let now = timespec(0);
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(fd, flags)], Some(&now)) {
+            Ok(ready) => return Ok(ready != 0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
 /// Blocks the calling thread until one of them can be read from; or for less long, so look whether it can.
 pub(crate) fn block_on_any<const N: usize>(fds: [BorrowedFd<'_>; N]) {
     let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
@@ -139,6 +163,44 @@ fn timespec(ns: u64) -> Timespec {
     Timespec {
         tv_sec: (ns / 1_000_000_000) as i64,
         tv_nsec: (ns % 1_000_000_000) as i64,
+    }
+}
+
+/// Several descriptors as one: readable while one of them is. An epoll instance that is itself watched.
+#[derive(Debug)]
+pub(crate) struct Several(OwnedFd);
+
+impl Several {
+    /// # Errors
+    /// As [`Poll::new`].
+    pub(crate) fn new() -> io::Result<Self> {
+        fail::check(fail::Call::Epoll)?;
+        Ok(Self(epoll::create(CreateFlags::CLOEXEC)?))
+    }
+
+    /// Adds one, until it is closed, or removed.
+    ///
+    /// # Errors
+    /// As [`Poll::watch`].
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(epoll::add(
+            &self.0,
+            fd,
+            EventData::new_u64(0),
+            EventFlags::IN,
+        )?)
+    }
+
+    /// Takes one out again: or else one at its end would be readable for ever.
+    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
+        // It was added, so it is there.
+        let _ = epoll::delete(&self.0, fd);
+    }
+}
+
+impl AsFd for Several {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

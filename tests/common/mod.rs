@@ -440,6 +440,51 @@ impl Ended {
     }
 }
 
+/// Runs a test's body in a process of its own: for what belongs to a whole process.
+pub fn alone(test: &str, limit_s: u64, body: impl FnOnce()) {
+    match child_case() {
+        Some(_) => body(),
+        None => child_for(test, "alone", &[], limit_s).passed(),
+    }
+}
+
+/// Interrupts this process ten thousand times a second from now on, by a handler without SA_RESTART. For children.
+pub fn interrupt_system_calls() {
+    extern "C" fn ignore(_signal: i32) {}
+    // SAFETY: a plain C struct.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = ignore as *const () as usize;
+    action.sa_flags = libc::SA_ONSTACK;
+    // SAFETY: a handler that does nothing.
+    unsafe { libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()) };
+    let period = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 100,
+    };
+    let timer = libc::itimerval {
+        it_interval: period,
+        it_value: period,
+    };
+    // SAFETY: a live struct.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+}
+
+/// The descriptors that this process has open, with what they are.
+pub fn descriptors() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc/self/fd").expect("a folder");
+    let mut all: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| {
+            // The one that reads the folder is gone when it is asked for, or is the folder.
+            let what = std::fs::read_link(entry.path()).ok()?;
+            let number = entry.file_name().into_string().ok()?;
+            (!what.starts_with("/proc")).then(|| format!("{number} {}", what.display()))
+        })
+        .collect();
+    all.sort_unstable();
+    all
+}
+
 /// Seconds that a child may take.
 pub const CHILD_LIMIT_S: u64 = 10;
 
