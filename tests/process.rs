@@ -658,20 +658,25 @@ fn a_worker_goes_on_while_children_are_started_and_waited_for() {
                 }
             }
         });
-        let waiter = machine.spawn(|| {
-            let mut child = shell("read line").stdin(Stdio::piped()).spawn().unwrap();
-            let handle = child.handle();
-            let stdin = child.stdin.take();
-            let closer = fibers::spawn(move || {
-                sleep(SHORT);
-                drop(stdin);
-            });
-            let status = handle.wait().unwrap();
-            closer.join().unwrap();
-            status.code()
+        let waiter = machine.spawn({
+            let ticks = Arc::clone(&ticks);
+            move || {
+                let mut child = shell("read line").stdin(Stdio::piped()).spawn().unwrap();
+                let (handle, stdin) = (child.handle(), child.stdin.take());
+                // The child ends when others have run while it is waited for.
+                let closer = fibers::spawn(move || {
+                    let before = ticks.load(Ordering::SeqCst);
+                    while ticks.load(Ordering::SeqCst) < before + 10 {
+                        sleep(Duration::from_micros(50));
+                    }
+                    drop(stdin);
+                });
+                let status = handle.wait().unwrap();
+                closer.join().unwrap();
+                status.code()
+            }
         });
         assert_eq!(waiter.join().unwrap(), Some(1));
-        assert!(ticks.load(Ordering::SeqCst) > 1);
         ends.store(true, Ordering::SeqCst);
         ticker.join().unwrap();
     });

@@ -51,6 +51,22 @@ fn until_parked(machine: &fibers::Runtime, fibers: u64) {
 }
 
 #[test]
+fn all_of_it_goes_where_std_s_goes() {
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    fn goes<T: Send + Sync + UnwindSafe + RefUnwindSafe>() {}
+    goes::<PipeReader>();
+    goes::<PipeWriter>();
+    goes::<Watch<File>>();
+    goes::<fibers::process::Child>();
+    goes::<fibers::process::ChildHandle>();
+    goes::<fibers::process::ChildStdout>();
+    goes::<fibers::process::ChildStdin>();
+    goes::<fibers::signal::Signals>();
+    goes::<io::Stdin>();
+    goes::<io::Stdout>();
+}
+
+#[test]
 fn an_eventfd_is_waited_for() {
     everywhere(60, || {
         let event = Arc::new(eventfd());

@@ -1,8 +1,8 @@
 //! Descriptors, pipes and the standard streams, as fibers wait for them; beside them all that [`std::io`] has.
 //!
-//! Change `use std::io` to `use fibers::io`: traits, errors and adapters are std's own. [`pipe`], [`stdin`], [`stdout`]
-//! and [`stderr`] are this library's: there a fiber waits in place of its thread. [`Watch`] does the same for any
-//! descriptor of yours: an eventfd, a timerfd, an inotify, the socket of a C library.
+//! Change `use std::io` to `use fibers::io`: traits, errors and adapters are std's own. [`pipe`], [`stdin`],
+//! [`stdout`] and [`stderr`] are this library's: there a fiber waits in place of its thread. [`Watch`] does the same
+//! for any descriptor of yours: an eventfd, a timerfd, an inotify, the socket of a C library.
 //!
 //! ```
 //! use fibers::io::{self, Read, Write};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process::Stdio;
 
 use crate::fiber::alarm::NEVER;
@@ -39,18 +40,19 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
 
 /// The end of a pipe that is read. As [`std::io::PipeReader`].
 ///
-/// A read *blocks* the fiber until there is something, or all writers are closed: then it reads nothing (0). On a plain
-/// thread it blocks the thread. *Cancellation* and deadlines unwind, and take no bytes with them. Several may read,
-/// through shared references; each byte goes to one of them.
+/// A read *blocks* the fiber until there is something, or all writers are closed: then it reads nothing (0). On a
+/// plain thread it blocks the thread. *Cancellation* and deadlines unwind, and take no bytes with them. Several may
+/// read, through shared references; each byte goes to one of them.
 ///
-/// Given away (to `OwnedFd`, [`Stdio`], std's type) the pipe's end is set back to blocking, which is what others expect. That counts
-/// for its clones as well, as they are the same open file: a clone that is still used here would block its worker.
+/// Given away (to `OwnedFd`, [`Stdio`], std's type) the pipe's end is set back to blocking, which is what others
+/// expect. That counts for its clones as well, as they are the same open file: a clone that is still used here would
+/// block its worker.
 pub struct PipeReader(Watched<io::PipeReader>);
 
 /// The end of a pipe that is written to. As [`std::io::PipeWriter`].
 ///
-/// A write *blocks* the fiber while the pipe is full; on a plain thread it blocks the thread. One call may write less than
-/// all, `write_all` writes all. Up to 4096 bytes are never mixed with another writer's. *Cancellation* and
+/// A write *blocks* the fiber while the pipe is full; on a plain thread it blocks the thread. One call may write less
+/// than all, `write_all` writes all. Up to 4096 bytes are never mixed with another writer's. *Cancellation* and
 /// deadlines unwind; what a call of `write` wrote it has returned. When all readers are closed it is an error
 /// (`BrokenPipe`).
 ///
@@ -76,6 +78,10 @@ macro_rules! end {
                 end
             }
         }
+
+        // As std's.
+        impl UnwindSafe for $name {}
+        impl RefUnwindSafe for $name {}
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -287,13 +287,6 @@ pub(crate) struct Watched<T> {
     io: T,
 }
 
-impl<T> Watched<T> {
-    /// For those who only show it.
-    pub(crate) fn peek(&self) -> &T {
-        &self.io
-    }
-}
-
 impl<T: AsFd> Watched<T> {
     /// The descriptor is in non-blocking mode, or is used only by calls that do not block whatever its mode.
     pub(crate) fn new(io: T) -> Self {

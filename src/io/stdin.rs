@@ -39,15 +39,15 @@ enum Buffer {
 
 /// Standard input. As [`std::io::stdin`].
 ///
-/// It has a buffer, one for the process, which is not the one of [`std::io::stdin`]: use one of them only, as what one has read ahead
-/// the other does not see.
+/// It has a buffer, one for the process, which is not the one of [`std::io::stdin`]: use one of them only, as what
+/// one has read ahead the other does not see.
 ///
 /// # How it waits
-/// The mode of descriptor 0 is left as it was inherited (a shell and other programs share it): the fiber waits until there is
-/// something, and then reads with one call, which does not block, for pipes, terminals and sockets, as long as nobody
-/// else reads from the same at that moment. If somebody does, that call blocks the worker until there is more. A file is
-/// read in place. On a plain thread the thread waits. A program that replaces descriptor 0 (`dup2`) must do so before the
-/// first wait.
+/// The mode of descriptor 0 is left as it was inherited (a shell and other programs share it): the fiber waits until
+/// there is something, and then reads with one call, which does not block, for pipes, terminals and sockets, as long
+/// as nobody else reads from the same at that moment. If somebody does, that call blocks the worker until there is
+/// more. A file is read in place. On a plain thread the thread waits. A program that replaces descriptor 0 (`dup2`)
+/// must do so before the first wait.
 ///
 /// ```no_run
 /// for line in fibers::io::stdin().lines() {
@@ -67,8 +67,8 @@ pub struct Stdin(());
 
 /// The right to read from standard input, until dropped. As [`std::io::StdinLock`].
 ///
-/// Reads *block* the fiber until there is something, or the end. *Cancellation* and deadlines unwind; what has been read
-/// stays in the buffer.
+/// Reads *block* the fiber until there is something, or the end. *Cancellation* and deadlines unwind; what has been
+/// read stays in the buffer.
 pub struct StdinLock<'a> {
     /// `None` only while it is dropped.
     reader: Option<BufReader<Raw>>,

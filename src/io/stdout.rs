@@ -3,8 +3,8 @@
 //! As with standard input (`stdin.rs`) the mode of the descriptors is not ours to change: before each write the
 //! descriptor is asked whether it takes something, and then gets no more than a pipe takes without blocking.
 //!
-//! STDOUT-1: a lock has one owner, a fiber or a thread, named by where its header lies, which it keeps while it waits;
-//! the owner may take the lock again.
+//! STDOUT-1: a lock has one owner, a fiber or a thread, named by where its header lies, which it keeps while it
+//! waits; the owner may take the lock again.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -213,9 +213,9 @@ output!(
     ///
     /// # How it waits
     /// The mode of descriptor 1 is left as it was inherited: the fiber waits until something can be written, and then
-    /// writes up to 4096 bytes, which a pipe takes without blocking. If another process has filled the pipe in between, or a
-    /// terminal is slow, that call blocks the worker until there is room. A file is written in place. On a
-    /// plain thread the thread waits.
+    /// writes up to 4096 bytes, which a pipe takes without blocking. If another process has filled the pipe in
+    /// between, or a terminal is slow, that call blocks the worker until there is room. A file is written in place.
+    /// On a plain thread the thread waits.
     ///
     /// ```
     /// use fibers::io::Write;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 use crate::fiber::alarm::NEVER;
@@ -35,22 +36,22 @@ use crate::wait::deadline::after;
 /// ```
 ///
 /// # The mode of the descriptor
-/// [`new`](Self::new) sets it to non-blocking (`O_NONBLOCK`), as a call on it would else block the worker. The mode belongs
-/// to the open file: duplicates share it, in other processes too, and it stays when the `Watch` is gone. So do not
-/// watch what you have inherited from a shell ([`stdin`](super::stdin) and its like do without). [`new_as_is`](Self::new_as_is)
-/// leaves the mode alone.
+/// [`new`](Self::new) sets it to non-blocking (`O_NONBLOCK`), as a call on it would else block the worker. The mode
+/// belongs to the open file: duplicates share it, in other processes too, and it stays when the `Watch` is gone. So
+/// do not watch what you have inherited from a shell ([`stdin`](super::stdin) and its like do without).
+/// [`new_as_is`](Self::new_as_is) leaves the mode alone.
 ///
 /// # What cannot be waited for
-/// Files and folders are always ready, as `poll` has it: [`readable`](Self::readable) returns at once. A call on one never says
-/// that it would block; should `read_with`'s, then that is an error that says so (`PermissionDenied`).
+/// Files and folders are always ready, as `poll` has it: [`readable`](Self::readable) returns at once. A call on one
+/// never says that it would block; should `read_with`'s, then that is an error that says so (`PermissionDenied`).
 ///
 /// # Who waits
 /// Any number of fibers and plain threads, each way. When something happens, all that wait for that direction look
 /// again. A descriptor whose other side is gone is ready, once for each time that it is asked.
 ///
 /// # The rules
-/// `T::as_fd` always returns the same descriptor, and `T` keeps it open. A `T` that breaks them finds waits that do not end, or end
-/// for nothing; no worse.
+/// `T::as_fd` always returns the same descriptor, and `T` keeps it open. A `T` that breaks them makes waits that do not
+/// end, or end for nothing: its own, or those for another descriptor that got the same number.
 pub struct Watch<T>(Watched<T>);
 
 impl<T: AsFd> Watch<T> {
@@ -65,8 +66,9 @@ impl<T: AsFd> Watch<T> {
 
     /// Watches `io` in the mode in which it is.
     ///
-    /// If that is the blocking one, call [`readable`](Self::readable) or [`writable`](Self::writable) before each read or write, make
-    /// one call, and be the only one who reads or writes; do not use [`read_with`](Self::read_with) and its like.
+    /// If that is the blocking one, call [`readable`](Self::readable) or [`writable`](Self::writable) before each
+    /// read or write, make one call, and be the only one who reads or writes; do not use
+    /// [`read_with`](Self::read_with) and its like.
     pub fn new_as_is(io: T) -> Self {
         Self(Watched::new(io))
     }
@@ -83,8 +85,8 @@ impl<T: AsFd> Watch<T> {
 
     /// Waits until a read would not block: there is something, or the end, or an error.
     ///
-    /// Another may be quicker to read it. *Blocks* the fiber; on a plain thread the thread. *Cancellation* and deadlines
-    /// unwind.
+    /// Another may be quicker to read it. *Blocks* the fiber; on a plain thread the thread. *Cancellation* and
+    /// deadlines unwind.
     ///
     /// # Errors
     /// No more descriptors can be watched (`fs.epoll.max_user_watches`). `Unsupported`: a deterministic run.
@@ -185,11 +187,15 @@ fn timed<R>(result: io::Result<R>) -> io::Result<R> {
     })
 }
 
-impl<T: fmt::Debug> fmt::Debug for Watch<T> {
+impl<T: AsFd + fmt::Debug> fmt::Debug for Watch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Watch").field(self.0.peek()).finish()
+        f.debug_tuple("Watch").field(self.get_ref()).finish()
     }
 }
+
+// What waits is whole after each call.
+impl<T: UnwindSafe> UnwindSafe for Watch<T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Watch<T> {}
 
 impl<T: AsFd> AsFd for Watch<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {

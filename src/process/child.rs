@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process::{self, ExitStatus, Output};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,11 +81,12 @@ impl Child {
     /// Closes [`stdin`](Self::stdin), and waits until the child has ended. As [`std::process::Child::wait`]; may be
     /// called again.
     ///
-    /// *Blocks* the fiber; on a plain thread the thread. *Cancellation* and deadlines unwind, and leave the child alone.
+    /// *Blocks* the fiber; on a plain thread the thread. *Cancellation* and deadlines unwind, and leave the child
+    /// alone.
     ///
     /// # Errors
-    /// No more descriptors. `Unsupported`: the kernel knows no pidfds, or this is a deterministic run. Somebody else has
-    /// reaped it (`waitpid` for all children, or SIGCHLD is ignored).
+    /// No more descriptors. `Unsupported`: the kernel knows no pidfds, or this is a deterministic run. Somebody else
+    /// has reaped it (`waitpid` for all children, or SIGCHLD is ignored).
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         self.process.wait(NEVER)
@@ -106,8 +108,8 @@ impl Child {
         self.process.try_wait()
     }
 
-    /// Ends it by SIGKILL. Never blocks. As [`std::process::Child::kill`]: one that was waited for already is left alone,
-    /// and so is whoever has its number now.
+    /// Ends it by SIGKILL. Never blocks. As [`std::process::Child::kill`]: one that was waited for already is left
+    /// alone, and so is whoever has its number now.
     ///
     /// # Errors
     /// It belongs to another user by now.
@@ -126,8 +128,8 @@ impl Child {
     /// Closes [`stdin`](Self::stdin), reads what the child writes, and waits for its end. As
     /// [`std::process::Child::wait_with_output`].
     ///
-    /// *Blocks* the fiber; on a plain thread the thread. *Cancellation* and deadlines unwind: what was read is lost, and the child
-    /// is dropped.
+    /// *Blocks* the fiber; on a plain thread the thread. *Cancellation* and deadlines unwind: what was read is lost,
+    /// and the child is dropped.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -233,6 +235,12 @@ impl ChildHandle {
         self.0.send_signal(signal.into().as_raw())
     }
 }
+
+// As std's: what it knows is whole after each call.
+impl UnwindSafe for Child {}
+impl RefUnwindSafe for Child {}
+impl UnwindSafe for ChildHandle {}
+impl RefUnwindSafe for ChildHandle {}
 
 impl fmt::Debug for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

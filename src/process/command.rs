@@ -113,8 +113,8 @@ impl Command {
 
     /// Starts it; the three streams are inherited unless chosen otherwise. As [`std::process::Command::spawn`].
     ///
-    /// *Blocks* the fiber until the program runs, or cannot; on a plain thread the thread. *Cancellation* and deadlines are
-    /// looked at before: what has begun is done, so there is never a child that nobody knows.
+    /// *Blocks* the fiber until the program runs, or cannot; on a plain thread the thread. *Cancellation* and
+    /// deadlines are looked at before: what has begun is done, so there is never a child that nobody knows.
     ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`: there is no such program, or it is none. No more processes or descriptors.
@@ -128,8 +128,8 @@ impl Command {
     /// Starts it and waits for its end; the three streams are inherited unless chosen otherwise. As
     /// [`std::process::Command::status`].
     ///
-    /// *Blocks* the fiber; on a plain thread the thread. *Cancellation* and deadlines unwind: then the child is killed, as nobody
-    /// could wait for it any more.
+    /// *Blocks* the fiber; on a plain thread the thread. *Cancellation* and deadlines unwind: then the child is
+    /// killed, as nobody could wait for it any more.
     ///
     /// # Errors
     /// As [`spawn`](Self::spawn) and [`Child::wait`].
@@ -139,8 +139,8 @@ impl Command {
         child.wait()
     }
 
-    /// Starts it, reads what it writes, and waits for its end. Unless chosen otherwise, standard output and standard error
-    /// are read, and standard input is empty. As [`std::process::Command::output`].
+    /// Starts it, reads what it writes, and waits for its end. Unless chosen otherwise, standard output and standard
+    /// error are read, and standard input is empty. As [`std::process::Command::output`].
     ///
     /// *Blocks* and is *cancelled* as [`status`](Self::status).
     ///
@@ -170,8 +170,8 @@ impl Command {
         }
     }
 
-    /// A child does not inherit what this library has blocked. Only if there is something: what is to be run between `fork` and
-    /// `exec` makes starting a program slower.
+    /// A child does not inherit what this library has blocked. Only if there is something: what is to be run between
+    /// `fork` and `exec` makes starting a program slower.
     fn unblock(&mut self) {
         if self.unblocks || listen::blocked().is_empty() {
             return;
@@ -233,8 +233,8 @@ impl Command {
     /// Has it run `f` before it becomes the program. As [`CommandExt::pre_exec`].
     ///
     /// # Safety
-    /// As there: `f` runs in a copy of this process with one thread, where locks may be held for ever. It must not allocate, nor use
-    /// anything of this library.
+    /// As there: `f` runs in a copy of this process with one thread, where locks may be held for ever. It must not
+    /// allocate, nor use anything of this library.
     pub unsafe fn pre_exec<F>(&mut self, f: F) -> &mut Self
     where
         F: FnMut() -> io::Result<()> + Send + Sync + 'static,
@@ -244,7 +244,8 @@ impl Command {
         self
     }
 
-    /// Becomes that program: all fibers, workers and machines are gone. Returns only if it cannot. As [`CommandExt::exec`].
+    /// Becomes that program: all fibers, workers and machines are gone. Returns only if it cannot. As
+    /// [`CommandExt::exec`].
     pub fn exec(&mut self) -> io::Error {
         self.unblock();
         self.std.exec()

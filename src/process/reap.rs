@@ -1,8 +1,8 @@
 //! Reap: one child process, and its end.
 //!
-//! REAP-1: std's `Child` is behind a lock, and asked without waiting: so its number is reaped once, and nobody sends a
-//! signal to that number afterwards. What it has found out it knows from then on, for all who ask.
-//! REAP-2: a pidfd is opened before anybody can have reaped the child, so it is this child's.
+//! REAP-1: std's `Child` is behind a lock, and asked without waiting: so its number is reaped once, and nobody sends
+//! a signal to that number afterwards. What it has found out it knows from then on, for all who ask. REAP-2: a pidfd
+//! is opened before anybody can have reaped the child, so it is this child's.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -128,8 +128,8 @@ impl Drop for Alone {
     }
 }
 
-/// Reaps what has ended of the abandoned ones. By whoever starts another: so there are never more of them than were alive at
-/// once.
+/// Reaps what has ended of the abandoned ones. By whoever starts another: so there are never more of them than were
+/// alive at once.
 pub(super) fn reap_abandoned() {
     let mut abandoned = ABANDONED.lock();
     abandoned.retain(|process| matches!(process.try_wait(), Ok(None)));

@@ -44,6 +44,7 @@ mod number;
 
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 pub use number::Signal;
@@ -135,6 +136,10 @@ impl Signals {
         Ok(self.0.wait(at_ns).map(Signal::from))
     }
 }
+
+// What has come is in one word.
+impl UnwindSafe for Signals {}
+impl RefUnwindSafe for Signals {}
 
 impl fmt::Debug for Signals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
