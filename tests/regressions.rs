@@ -231,3 +231,27 @@ fn regression_waits_for_children_serve_their_calls() {
     });
     assert_eq!(answer, 7);
 }
+
+/// A call on a socket in non-blocking mode let other fibers run, each 64th, and could be unwound there: a crate that
+/// asks a pooled socket "are you open?" under a mutex of std's (ureq) blocked its worker for good.
+#[test]
+fn regression_calls_in_non_blocking_mode_do_not_wait() {
+    use std::io::Read;
+
+    let _test = Test::new(30);
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    runtime.run(|| {
+        let (mut quiet, _other) = fibers::net::unix::UnixStream::pair().unwrap();
+        quiet.set_nonblocking(true).unwrap();
+        let ran = Arc::new(AtomicBool::new(false));
+        let other = {
+            let ran = Arc::clone(&ran);
+            fibers::spawn_local(move || ran.store(true, Ordering::Relaxed))
+        };
+        for _ in 0..1000 {
+            quiet.read(&mut [0]).unwrap_err();
+        }
+        assert!(!ran.load(Ordering::Relaxed), "another fiber ran");
+        other.join().unwrap();
+    });
+}

@@ -83,10 +83,11 @@ impl Source {
         mut call: impl FnMut() -> io::Result<(R, Did)>,
     ) -> io::Result<R> {
         let mut until_ns = None;
-        give_turns();
         if timeout_ns == 0 {
+            // No turn for others either: the caller may hold a lock of std's, as it is not to wait.
             return once(call);
         }
+        give_turns();
         let Some(record) = self.record else {
             return match once(call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(no_record()),
@@ -266,7 +267,7 @@ impl Drop for Source {
 /// A fiber whose calls always find something ready never waits: after some of them it lets the others run, and finds
 /// out whether it is to end. Before the call, so that what that brings is not lost.
 #[inline]
-fn give_turns() {
+pub(crate) fn give_turns() {
     if let Some(me) = Own::current() {
         let calls = me.local().io_calls.get() + 1;
         me.local().io_calls.set(calls);

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::fiber::alarm::NEVER;
 use crate::instant::Instant;
-use crate::io::source::Watched;
+use crate::io::source::{Watched, give_turns};
 use crate::machine::clock::current_ns;
 use crate::net::turn::{InTurn, Turn};
 use crate::os::socket;
@@ -176,6 +176,10 @@ impl<T: Io> Socket<T> {
     /// some: tried again, with pauses.
     pub(super) fn insist<R>(&self, mut call: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         let patience_ns = self.patience_ns(Direction::Write);
+        if patience_ns != 0 {
+            // The calls below are not waited for, and give none.
+            give_turns();
+        }
         let mut pause = PAUSE_MIN;
         let mut until_ns = None;
         loop {
