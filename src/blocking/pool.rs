@@ -5,9 +5,10 @@
 //! thread is started when a job finds nobody idle, up to a limit; it ends when it has been idle for a while.
 //! At the process's exit they are left where they are, as std's threads are.
 //!
-//! Who may use it: fibers, through `blocking`. A child of `fork` has neither machines nor this pool.
+//! Who may use it: fibers, through `blocking`. A child of `fork` has neither its parent's machines nor its pool.
 
-use std::sync::OnceLock;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::blocking::jobs::{ASLEEP, Job, Jobs, Offered, Seat};
 use crate::current::on_worker_stack;
@@ -24,23 +25,47 @@ const NAME: &str = "fibers-blocking";
 const SPIN_NS: u64 = 5_000;
 
 struct Pool {
+    /// Which process has its threads (`os/fork.rs`).
+    process: u32,
     jobs: Jobs,
     idle_ns: u64,
     spin_ns: u64,
 }
 
+/// The process's pool. A forked child has none of its parent's threads, and makes its own.
 fn pool() -> &'static Pool {
-    static POOL: OnceLock<Pool> = OnceLock::new();
-    POOL.get_or_init(|| {
-        // Checked when the caller's machine was built; who has changed the variable since gets the defaults.
-        let limits = Limits::from(&|name| std::env::var(name).ok()).unwrap_or_default();
-        let cpus = os::thread::available_parallelism();
-        Pool {
-            jobs: Jobs::new(limits.threads_max),
-            idle_ns: u64::try_from(limits.idle.as_nanos()).unwrap_or(u64::MAX),
-            spin_ns: if cpus > 1 { SPIN_NS } else { 0 },
+    static POOL: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
+    // Acquire: pairs with the exchange below.
+    let known = POOL.load(Ordering::Acquire);
+    // SAFETY: null, or leaked by `make_pool`.
+    match unsafe { known.as_ref() } {
+        Some(pool) if pool.process == os::fork::generation() => pool,
+        _ => make_pool(&POOL, known),
+    }
+}
+
+#[cold]
+fn make_pool(place: &AtomicPtr<Pool>, old: *mut Pool) -> &'static Pool {
+    // Checked when the caller's machine was built; who has changed the variable since gets the defaults.
+    let limits = Limits::from(&|name| std::env::var(name).ok()).unwrap_or_default();
+    let cpus = os::thread::available_parallelism();
+    let made = Box::into_raw(Box::new(Pool {
+        process: os::fork::generation(),
+        jobs: Jobs::new(limits.threads_max),
+        idle_ns: u64::try_from(limits.idle.as_nanos()).unwrap_or(u64::MAX),
+        spin_ns: if cpus > 1 { SPIN_NS } else { 0 },
+    }));
+    let placed = place.compare_exchange(old, made, Ordering::AcqRel, Ordering::Acquire);
+    // SAFETY: ours, which is never freed now; or another thread's that was quicker, and then nobody knows ours.
+    unsafe {
+        match placed {
+            Ok(_) => &*made,
+            Err(theirs) => {
+                drop(Box::from_raw(made));
+                &*theirs
+            }
         }
-    })
+    }
 }
 
 /// Has the job run by an offload thread; if there is none and none can be started, in place. By a fiber that may

@@ -18,6 +18,7 @@ use crate::fiber::alarm::NEVER;
 use crate::fiber::header::Header;
 use crate::fiber::reasons::Reasons;
 use crate::fiber::waiters::Waiter;
+use crate::machine::alarm::ring_if_due;
 use crate::machine::clock::current_ns;
 use crate::machine::park;
 use crate::machine::wake::settle;
@@ -139,16 +140,27 @@ impl Source {
     ) -> io::Result<Waited> {
         let record = self.record.ok_or_else(no_record)?;
         let me = Me::get();
-        match me.worker() {
-            Some(worker) if !park::must_block(worker) => worker.local().io_calls.set(0),
-            _ => return Ok(block(record, fd, direction, until_ns)),
+        let Some(worker) = me.worker() else {
+            return Ok(block(record, fd, direction, until_ns));
+        };
+        // Whoever watches it: what comes from outside would come at another moment in each run.
+        let own = worker.machine().reactor.as_ref().ok_or_else(driven)?;
+        if park::must_block(worker) {
+            return Ok(block(record, fd, direction, until_ns));
         }
+        worker.local().io_calls.set(0);
         let header: *const Header = me.header();
         let waiter = Waiter::new(header, direction);
         {
             let mut inner = record.inner.lock();
-            if inner.reactor.is_none() {
-                self.register(fd, record, &mut inner.reactor)?;
+            if inner
+                .reactor
+                .as_ref()
+                .is_none_or(|reactor| reactor.is_left_behind())
+            {
+                own.watch(fd, record)?;
+                self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
+                inner.reactor = Some(Arc::clone(own));
             }
             if !record.readiness.announce(direction) {
                 return Ok(Waited::Try);
@@ -191,26 +203,6 @@ impl Source {
             };
         }
     }
-
-    /// Under the record's lock: registers the descriptor with the reactor of the machine that we run on.
-    fn register(
-        &self,
-        fd: BorrowedFd<'_>,
-        record: &'static Record,
-        reactor: &mut Option<Arc<crate::reactor::Reactor>>,
-    ) -> io::Result<()> {
-        let own = Own::current().and_then(|me| me.machine().reactor.clone());
-        let Some(own) = own else {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "a deterministic run waits for nothing outside itself: sockets, pipes and children are not for it",
-            ));
-        };
-        own.watch(fd, record)?;
-        self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
-        *reactor = Some(own);
-        Ok(())
-    }
 }
 
 /// A call that is not waited for.
@@ -222,6 +214,12 @@ fn once<R>(mut call: impl FnMut() -> io::Result<(R, Did)>) -> io::Result<R> {
             Err(error) => return Err(error),
         }
     }
+}
+
+#[cold]
+fn driven() -> io::Error {
+    let text = "a deterministic run waits for nothing outside itself: sockets, pipes and children are not for it";
+    io::Error::new(io::ErrorKind::Unsupported, text)
 }
 
 #[cold]
@@ -243,6 +241,11 @@ fn block(record: &Record, fd: BorrowedFd<'_>, direction: Direction, until_ns: u6
         return Waited::Try;
     }
     if enclosing_ns < until_ns {
+        if let Some((me, fiber)) = park::running() {
+            // Nobody else has looked at the clock meanwhile.
+            // SAFETY: the running fiber is alive.
+            ring_if_due(me, unsafe { &*fiber });
+        }
         cancel::checkpoint();
     }
     Waited::TimedOut

@@ -29,6 +29,7 @@ use crate::machine::idle::SleepWord;
 use crate::machine::item::Item;
 use crate::machine::metrics::Counters;
 use crate::machine::rng::Rng;
+use crate::os;
 use crate::os::cycles::Cycles;
 use crate::os::poll::Bell;
 use crate::queue::inbox::Inbox;
@@ -60,6 +61,8 @@ pub(crate) struct Worker {
     /// What gets it out of its machine's reactor; kept with the record, for wakers that come late. `None`: where
     /// machines are driven.
     bell: OnceLock<Bell>,
+    /// Which process has made it (`os/fork.rs`).
+    process: u32,
     local: Local,
 }
 
@@ -198,6 +201,7 @@ impl Worker {
             woken_to_search: Cell::new(false),
             counters: Counters::default(),
             bell: OnceLock::new(),
+            process: os::fork::generation(),
             local: Local {
                 ready: OwnCell(UnsafeCell::new(Lists::new())),
                 cache,
@@ -242,10 +246,13 @@ impl Worker {
 
     /// A record for worker `index` of a machine that is being built.
     pub(crate) fn take_record(index: usize, seed: u64) -> &'static Worker {
-        let worker = UNUSED
-            .lock()
-            .pop()
-            .unwrap_or_else(|| Box::leak(Box::new(Self::new())));
+        let mut unused = UNUSED.lock();
+        // A forked child shares the bells of what its parent has made, and would silence them.
+        let process = os::fork::generation();
+        unused.retain(|worker| worker.process == process);
+        let worker = unused.pop();
+        drop(unused);
+        let worker = worker.unwrap_or_else(|| Box::leak(Box::new(Self::new())));
         worker.index.store(index, Ordering::Relaxed);
         worker.counters.reset();
         worker.alarm.begin();

@@ -146,9 +146,14 @@ impl Reactor {
         Ok(())
     }
 
+    /// True if it is that of a parent that this process was forked from: nobody here ever looks into it.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.process != os::fork::generation()
+    }
+
     /// Takes a descriptor out again. Under its record's lock.
     pub(crate) fn forget(&self, fd: BorrowedFd<'_>) {
-        if self.process != os::fork::generation() {
+        if self.is_left_behind() {
             // The parent's epoll instance too: it goes on waiting for its own.
             return;
         }

@@ -8,6 +8,7 @@
 //! The records' own rule is WAITERS-1 (`fiber/waiters.rs`).
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -186,7 +187,8 @@ struct PassOn<'a>(&'a WaitQueue);
 
 impl Drop for PassOn<'_> {
     fn drop(&mut self) {
-        self.0.wake_one();
+        // During the unwind: if the next one's condition panics too (a poisoned lock, say), that must not get out.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.wake_one()));
     }
 }
 
