@@ -35,7 +35,6 @@ fn regression_a_deadline_ends_a_read_that_may_not_switch() {
 /// Who waits to write into a full Unix socket was not told that it was shut down for writing, here or by its peer: epoll
 /// does not tell as long as the socket is full. (A blocking write of the kernel's ends.)
 #[test]
-#[ignore = "open"]
 fn regression_a_writer_to_a_full_unix_socket_finds_the_shutdown() {
     for (mine, how) in [(true, Shutdown::Write), (false, Shutdown::Read)] {
         let test = Test::new(20);

@@ -7,8 +7,10 @@
 //! The descriptor is in non-blocking mode, whatever mode the user has chosen: who is to wait, waits here.
 
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::net;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net as unix;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +26,8 @@ use crate::reactor::readiness::Direction;
 
 /// How long a listener rests after it has found that there are no descriptors, or no memory, for a connection.
 const REST_NS: u64 = 30_000_000;
+/// How long a full socket is waited for before it is tried again, where it does not tell that it was shut down.
+const SLICE_NS: u64 = 100_000_000;
 /// The first and the longest pause between two tries of what the kernel does not tell the moment for.
 const PAUSE_MIN: Duration = Duration::from_micros(100);
 const PAUSE_MAX: Duration = Duration::from_millis(10);
@@ -47,9 +51,19 @@ struct Open {
 }
 
 /// What std's six types can do.
-pub(super) trait Io: AsFd + From<OwnedFd> + Into<OwnedFd> {}
+pub(super) trait Io: AsFd + From<OwnedFd> + Into<OwnedFd> {
+    /// A full one does not tell who waits for room that it was shut down.
+    const HIDES_SHUTDOWN: bool = false;
+}
 
-impl<T: AsFd + From<OwnedFd> + Into<OwnedFd>> Io for T {}
+impl Io for net::TcpListener {}
+impl Io for net::TcpStream {}
+impl Io for net::UdpSocket {}
+impl Io for unix::UnixListener {}
+impl Io for unix::UnixDatagram {}
+impl Io for unix::UnixStream {
+    const HIDES_SHUTDOWN: bool = true;
+}
 
 impl<T: Io> Socket<T> {
     /// Of a descriptor in non-blocking mode that nobody has used yet.
@@ -264,9 +278,7 @@ impl<T: Io> Socket<T> {
         let turn = self.begin_write()?;
         let len = socket::vectored_len(pieces);
         let send = |io: &T| socket::send_vectored(io, pieces);
-        let sent = self
-            .watched
-            .transfer(Direction::Write, turn.patience_ns, len, send)?;
+        let sent = self.send_some(turn.patience_ns, len, send)?;
         let (mut done, mut skip) = (sent, sent);
         for piece in pieces {
             if done == len {
@@ -300,17 +312,46 @@ impl<T: Io> Socket<T> {
         })
     }
 
+    /// Sends some of that, at once or when there is room.
+    #[inline]
+    fn send_some(
+        &self,
+        patience_ns: u64,
+        len: usize,
+        mut send: impl FnMut(&T) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut left_ns = patience_ns;
+        loop {
+            let slice_ns = if T::HIDES_SHUTDOWN {
+                left_ns.min(SLICE_NS)
+            } else {
+                left_ns
+            };
+            let sent = self
+                .watched
+                .transfer(Direction::Write, slice_ns, len, &mut send);
+            match sent {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && slice_ns < left_ns => {}
+                sent => return sent,
+            }
+            // Nobody may have told us: tried anyway.
+            match self.watched.transfer(Direction::Write, 0, len, &mut send) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                sent => return sent,
+            }
+            if left_ns != NEVER {
+                left_ns -= slice_ns;
+            }
+        }
+    }
+
     /// Writes all of that, and counts what is written.
     #[inline]
     fn push(&self, bytes: &[u8], turn: &Writing<'_>, done: &mut usize) -> io::Result<()> {
         loop {
             let rest = &bytes[*done..];
             let len = rest.len();
-            let sent = self
-                .watched
-                .transfer(Direction::Write, turn.patience_ns, len, |io| {
-                    socket::send(io, rest)
-                })?;
+            let sent = self.send_some(turn.patience_ns, len, |io| socket::send(io, rest))?;
             *done += sent;
             if *done == bytes.len() {
                 return Ok(());
