@@ -165,6 +165,7 @@ impl Source {
             if !record.readiness.announce(direction) {
                 return Ok(Waited::Try);
             }
+            record.set_near(&raw const waiter);
             // SAFETY: new, and in this frame until it is out again.
             unsafe { inner.waiters.push_back(&raw const waiter) };
         }

@@ -38,13 +38,16 @@ pub(super) struct Socket<T> {
     open: Arc<Open>,
 }
 
-/// What all clones share. Relaxed throughout: settings, which order nothing else.
+/// What all clones share. Relaxed throughout: settings, which order nothing else. In this order, as each read and each
+/// write looks at the first few: they are in one cache line.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Open {
     /// `NEVER`: none.
     read_ns: AtomicU64,
     write_ns: AtomicU64,
     nonblocking: AtomicBool,
+    // Begins with its word.
     turn: Turn,
     /// Until when accepting rests; 0: it does not.
     rest_until_ns: AtomicU64,

@@ -21,6 +21,7 @@ const SERVED_ONE: u64 = 1 << SERVED_SHIFT;
 
 /// See the head of the file.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Turn {
     word: AtomicU64,
     queue: WaitQueue,

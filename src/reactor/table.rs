@@ -5,11 +5,14 @@
 //! TABLE-2: `inner.reactor` is the reactor with which the descriptor is registered now; `None`: with none. It
 //! changes under the record's lock only; a waiter looks there, under the same lock, before it lies down.
 
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use crate::fiber::waiters::{Waiter, Waiters};
+use crate::os::prefetch;
 use crate::reactor::Reactor;
 use crate::reactor::readiness::{Direction, Readiness};
 
@@ -35,8 +38,15 @@ struct Unused {
 pub(crate) struct Record {
     pub readiness: Readiness,
     pub inner: Mutex<Inner>,
+    /// Where the record of who waits lies, and the fiber's: what a poller will touch. Only ever prefetched, so it may
+    /// be out of date.
+    near: [AtomicPtr<u8>; 2],
     index: u32,
 }
+
+/// So many cache lines of a waiting fiber's stack are about to be used: below its waiter's record, and from it on.
+const LINES_BELOW: usize = 4;
+const LINES_ABOVE: usize = 20;
 
 /// What a record's lock guards.
 #[derive(Debug)]
@@ -60,6 +70,7 @@ impl Record {
                 waiters: Waiters::new(),
                 reactor: None,
             }),
+            near: [const { AtomicPtr::new(ptr::null_mut()) }; 2],
             index: index as u32,
         });
         let chunk = chunk.get_or_init(|| records.collect());
@@ -81,6 +92,39 @@ impl Record {
         let index = index as usize;
         let chunk = TABLE.get(index / CHUNK)?.get()?;
         chunk.get(index % CHUNK)
+    }
+
+    /// By a waiter: where it lies.
+    pub(crate) fn set_near(&self, waiter: *const Waiter<Direction>) {
+        // SAFETY: the caller's own record.
+        let fiber = unsafe { &(*waiter).owed }.waiter();
+        // Relaxed: hints.
+        self.near[0].store(waiter.cast_mut().cast(), Ordering::Relaxed);
+        self.near[1].store(fiber.cast_mut().cast(), Ordering::Relaxed);
+    }
+
+    /// Has the processor fetch the record, for those that follow.
+    pub(crate) fn prefetch(index: u32) {
+        if let Some(record) = Self::at(index) {
+            prefetch(ptr::from_ref(record).cast());
+        }
+    }
+
+    /// Has it fetch what the waiter will use first. The record itself is near by now.
+    pub(crate) fn prefetch_near(index: u32) {
+        let Some(record) = Self::at(index) else {
+            return;
+        };
+        let [waiter, fiber] = &record.near;
+        let fiber = fiber.load(Ordering::Relaxed);
+        prefetch(fiber);
+        prefetch(fiber.wrapping_add(64));
+        let low = waiter
+            .load(Ordering::Relaxed)
+            .wrapping_sub(64 * LINES_BELOW);
+        for line in 0..LINES_BELOW + LINES_ABOVE {
+            prefetch(low.wrapping_add(64 * line));
+        }
     }
 
     /// What names it, and its owner of now, in a registration.
