@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::options::Common;
-use crate::report::Report;
+use crate::report::{Report, tell};
 use crate::screen::Screen;
 
 /// Shows what the fibers library does. Without a subcommand: a tour of all parts.
@@ -136,21 +136,21 @@ fn main() -> ExitCode {
         match guarded(part, &cli.common, &screen) {
             Ok(report) => {
                 if cli.common.json {
-                    println!("{}", report.to_json());
+                    tell!("{}", report.to_json());
                 }
                 reports.push(report);
             }
             Err(why) => {
                 failures += 1;
                 if cli.common.json {
-                    println!("{}", report::failure_json(part.name(), &why));
+                    tell!("{}", report::failure_json(part.name(), &why));
                 }
                 eprintln!("fibers-demo: {}: {why}", part.name());
             }
         }
     }
     if !cli.common.json && !reports.is_empty() {
-        print!("\n{}", report::table(&reports));
+        tell!("\n{}", report::table(&reports).trim_end());
     }
     if failures > 0 {
         if parts.len() > 1 {
@@ -159,7 +159,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if !cli.common.json && parts.len() > 1 {
-        println!("\nEvery part checked its own result. Options: PART --help.");
+        tell!("\nEvery part checked its own result. Options: PART --help.");
     }
     ExitCode::SUCCESS
 }

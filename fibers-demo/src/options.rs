@@ -99,14 +99,14 @@ fn workers(text: &str) -> Result<usize, String> {
 pub fn whole(text: &str, low: u64, high: u64) -> Result<u64, String> {
     scaled(text, 1_000)
         .filter(|number| (low..=high).contains(number))
-        .ok_or_else(|| format!("give a whole number from {low} to {high}"))
+        .ok_or_else(|| format!("give a whole number from {low} to {high} (20k means 20000)"))
 }
 
 /// As `whole`, but here `K` and `M` are KiB and MiB.
 pub fn bytes(text: &str, low: u64, high: u64) -> Result<u64, String> {
     scaled(text, 1_024)
         .filter(|number| (low..=high).contains(number))
-        .ok_or_else(|| format!("give bytes from {low} to {high}, or as 64K or 1M"))
+        .ok_or_else(|| format!("give bytes from {low} to {high} (64K means 65536)"))
 }
 
 fn scaled(text: &str, kilo: u64) -> Option<u64> {

@@ -1,8 +1,27 @@
 //! What a part found out, and its two faces: rows of the closing table, and one JSON object.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+
+/// Writes a line to stdout. If nobody reads it any more (`| head`) the demo ends; if it cannot be written it says so.
+pub fn tell(line: std::fmt::Arguments<'_>) {
+    let Err(error) = writeln!(std::io::stdout(), "{line}") else {
+        return;
+    };
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    eprintln!("fibers-demo: standard output: {error}: send it to where there is room");
+    std::process::exit(1);
+}
+
+/// As `println`, by [`tell`].
+macro_rules! tell {
+    ($($text:tt)*) => { $crate::report::tell(format_args!($($text)*)) };
+}
+pub(crate) use tell;
 
 /// The checked result of one part.
 #[derive(Debug)]
@@ -59,12 +78,15 @@ impl Row {
             part.to_string(),
             self.what.clone(),
             short_time(self.time.as_nanos() as f64),
-            // One of a kind has no rate worth reading.
+            // One of a kind has no rate worth reading, nor has none.
             match self.operations {
-                1 => String::new(),
+                0 | 1 => String::new(),
                 _ => format!("{}/s", short_number(self.per_second())),
             },
-            short_time(self.nanoseconds_each()),
+            match self.operations {
+                0 => String::new(),
+                _ => short_time(self.nanoseconds_each()),
+            },
             match self.memory {
                 Memory::None => String::new(),
                 Memory::PeakBytes(bytes) => format!("{} peak", short_bytes(bytes)),
@@ -80,8 +102,10 @@ impl Row {
             "unit": self.unit,
             "seconds": self.time.as_secs_f64(),
             "per_second": self.per_second(),
-            "ns_each": self.nanoseconds_each(),
         });
+        if self.operations > 0 {
+            row["ns_each"] = self.nanoseconds_each().into();
+        }
         match self.memory {
             Memory::None => {}
             Memory::PeakBytes(bytes) => row["peak_bytes"] = bytes.into(),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::memory;
+use crate::report::tell;
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(40);
 const TELL_EVERY: Duration = Duration::from_millis(500);
@@ -53,16 +54,16 @@ impl Screen {
         if self.is_quiet {
             return;
         }
-        println!("\n{title}");
+        tell!("\n{title}");
         for line in lines {
-            println!("  {line}");
+            tell!("  {line}");
         }
     }
 
     /// Prints one line of a part's story.
     pub fn say(&self, line: &str) {
         if !self.is_quiet {
-            println!("{}", format!("  {line}").trim_end());
+            tell!("{}", format!("  {line}").trim_end());
         }
     }
 
@@ -71,7 +72,7 @@ impl Screen {
         if self.is_quiet {
             eprintln!("{line}");
         } else {
-            println!("{line}");
+            tell!("{line}");
         }
     }
 
@@ -118,7 +119,7 @@ impl Screen {
                     && told.elapsed() >= TELL_EVERY
                     && !over
                 {
-                    println!("  {}", tell());
+                    tell!("  {}", tell());
                     told = Instant::now();
                 }
                 if over {

@@ -301,6 +301,13 @@ impl<T: AsFd> Watched<T> {
         }
     }
 
+    /// What its owner looks at in each call: fetched ahead when an event has come. Any address; it is not followed.
+    pub(crate) fn looks_at(&self, near: *const u8) {
+        if let Some(record) = self.source.record {
+            record.set_owner_near(near);
+        }
+    }
+
     pub(crate) fn get(&self) -> &T {
         &self.io
     }

@@ -23,13 +23,18 @@
 //! ```
 //!
 //! **What waits** is the fiber; its worker runs others meanwhile. On a plain thread the thread waits, so threads and
-//! fibers, of several machines even, may share a socket. A fiber whose calls always find something ready lets others
+//! fibers, of several machines even, may share a socket; of several that wait for the same, a thread is often quicker than
+//! a fiber. A fiber whose calls always find something ready lets others
 //! run now and then all the same.
 //!
 //! **How a wait ends early:** by a time-out of the socket (an error, as in std), by a [`timeout`](crate::timeout)
 //! around it or a [cancellation](crate::Fiber::cancel) (both unwind; the socket is whole, and is closed if the unwind
 //! drops it), or as somebody shuts the socket down, from wherever (of a full Unix stream a writer finds that out within
-//! a tenth of a second: the kernel does not tell).
+//! a tenth of a second: the kernel does not tell). So a server stops accepting by [`cancel`](crate::JoinHandle::cancel)
+//! on the fiber that accepts.
+//!
+//! **In a destructor that runs during an unwind** every wait blocks its worker, also the wait for the turn to write: if
+//! whoever has the turn is a fiber of that worker, neither goes on. Do not write there to what others write to.
 //!
 //! **What differs from std:**
 //! - The kernel's mode of the open socket is non-blocking (`O_NONBLOCK`), and a process that shares it sees that.

@@ -84,16 +84,20 @@ impl<T: Io> Socket<T> {
 
     fn with(io: T, timeouts: [Option<Duration>; 2]) -> Self {
         let [read_ns, write_ns] = timeouts.map(|timeout| AtomicU64::new(in_ns(timeout)));
-        Self {
-            watched: Watched::new(io),
-            open: Arc::new(Open {
-                read_ns,
-                write_ns,
-                nonblocking: AtomicBool::new(false),
-                turn: Turn::default(),
-                rest_until_ns: AtomicU64::new(0),
-            }),
-        }
+        let open = Arc::new(Open {
+            read_ns,
+            write_ns,
+            nonblocking: AtomicBool::new(false),
+            turn: Turn::default(),
+            rest_until_ns: AtomicU64::new(0),
+        });
+        Self::of(io, open)
+    }
+
+    fn of(io: T, open: Arc<Open>) -> Self {
+        let watched = Watched::new(io);
+        watched.looks_at(Arc::as_ptr(&open).cast());
+        Self { watched, open }
     }
 
     /// Gives the descriptor to somebody who waits in system calls.
@@ -111,10 +115,7 @@ impl<T: Io> Socket<T> {
 
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         let fd = self.fd().try_clone_to_owned()?;
-        Ok(Self {
-            watched: Watched::new(T::from(fd)),
-            open: Arc::clone(&self.open),
-        })
+        Ok(Self::of(T::from(fd), Arc::clone(&self.open)))
     }
 
     /// std's type, for what it can do without waiting.

@@ -38,9 +38,9 @@ struct Unused {
 pub(crate) struct Record {
     pub readiness: Readiness,
     pub inner: Mutex<Inner>,
-    /// Where the record of who waits lies, and the fiber's: what a poller will touch. Only ever prefetched, so it may
-    /// be out of date.
-    near: [AtomicPtr<u8>; 2],
+    /// What is touched when an event has come: where the record of who waits lies, its fiber, and what its source's
+    /// owner looks at. Only ever prefetched, so it may be out of date.
+    near: [AtomicPtr<u8>; 3],
     index: u32,
 }
 
@@ -70,7 +70,7 @@ impl Record {
                 waiters: Waiters::new(),
                 reactor: None,
             }),
-            near: [const { AtomicPtr::new(ptr::null_mut()) }; 2],
+            near: [const { AtomicPtr::new(ptr::null_mut()) }; 3],
             index: index as u32,
         });
         let chunk = chunk.get_or_init(|| records.collect());
@@ -103,6 +103,11 @@ impl Record {
         self.near[1].store(fiber.cast_mut().cast(), Ordering::Relaxed);
     }
 
+    /// By the source's owner: what it looks at in each call.
+    pub(crate) fn set_owner_near(&self, near: *const u8) {
+        self.near[2].store(near.cast_mut(), Ordering::Relaxed);
+    }
+
     /// Has the processor fetch the record, for those that follow.
     pub(crate) fn prefetch(index: u32) {
         if let Some(record) = Self::at(index) {
@@ -115,7 +120,8 @@ impl Record {
         let Some(record) = Self::at(index) else {
             return;
         };
-        let [waiter, fiber] = &record.near;
+        let [waiter, fiber, owner] = &record.near;
+        prefetch(owner.load(Ordering::Relaxed));
         let fiber = fiber.load(Ordering::Relaxed);
         prefetch(fiber);
         prefetch(fiber.wrapping_add(64));

@@ -39,7 +39,7 @@ signals! {
     HUP = SIGHUP,
     /// Ctrl-C.
     INT = SIGINT,
-    /// Ctrl-\.
+    /// Ctrl-\\.
     QUIT = SIGQUIT,
     /// A breakpoint.
     TRAP = SIGTRAP,

@@ -4,7 +4,7 @@
 //! Without `--addr` the server runs in the same process, on the same machine of fibers: its workers
 //! serve both sides.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -181,9 +181,9 @@ fn measure(load: &Arc<Load>, address: &str) -> Result<(Latencies, Duration), Str
     for client in 0..load.connections {
         streams.push(connect(address).map_err(|error| {
             format!(
-                "client {client} of --connections {}, to {address}: {error} \
-                 (is the server there? a client takes a file descriptor, two with its own server: \
-                 see `ulimit -n`)",
+                "client {client} of --connections {}, to --addr {address}: {error} \
+                 (is the server there, under that name? a client takes a file descriptor, two with its \
+                 own server: see `ulimit -n`)",
                 load.connections
             )
         })?);
@@ -235,7 +235,12 @@ impl Load {
             let before = Instant::now();
             let echoed = (stream.write_all(&sent)).and_then(|()| stream.read_exact(&mut came));
             latencies.add(before.elapsed().as_nanos());
-            echoed.map_err(|error| format!("client {client}, echo {number}: {error}"))?;
+            echoed.map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => {
+                    format!("client {client}, echo {number}: the server closed the connection")
+                }
+                _ => format!("client {client}, echo {number}: {error}"),
+            })?;
             if let Some(at) = (0..self.size).find(|at| sent[*at] != came[*at]) {
                 return Err(format!(
                     "client {client}, echo {number}: byte {at} was {} and came back as {}",

@@ -76,7 +76,8 @@ struct HttpArgs {
     /// Serve the files below this folder; names that begin with a dot are kept back
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
-    /// Milliseconds in which the head of a request must arrive, 1 to 3600000
+    /// Milliseconds in which the head of a request must arrive, 1 to 3600000; its body (1 MiB at the most) gets six
+    /// times as long
     #[arg(long, value_name = "MS", default_value = "10000", value_parser = some_milliseconds)]
     patience: u64,
     /// Milliseconds that a connection may be silent between requests, 1 to 3600000

@@ -54,11 +54,12 @@ impl Folder {
         let mut real = self.real(&self.root.join(&relative))?;
         let mut metadata = fs::metadata(&real).map_err(status_of)?;
         if metadata.is_dir() {
+            // Without an index there is nothing to be sent to either.
+            real = self.real(&real.join("index.html"))?;
+            metadata = fs::metadata(&real).map_err(status_of)?;
             if !path.ends_with('/') {
                 return Ok(Found::Folder);
             }
-            real = self.real(&real.join("index.html"))?;
-            metadata = fs::metadata(&real).map_err(status_of)?;
         } else if path.ends_with('/') {
             return Err(Status::NOT_FOUND);
         }

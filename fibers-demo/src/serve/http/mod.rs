@@ -35,8 +35,8 @@ pub use crate::serve::http::files::Folder;
 
 const GREETING: &str = "This is fibers-demo, a fiber for each connection.\n\
      Try /plaintext, or POST something to /echo.\n";
-/// A body that fits may take so long to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// A body that fits may take so many times as long to arrive as a head.
+const BODY_TIMES: u32 = 6;
 /// Files are read in pieces of this size, into the output: a stack has no room for them.
 const PIECE: usize = 64 << 10;
 
@@ -94,7 +94,7 @@ impl Http {
     /// One request, of which at least one byte is there, and its answer.
     fn exchange<T: Transport>(&self, wire: &mut Wire<T>, date: &mut Date) -> Result<Next, Fault> {
         let head = read_head(wire, self.head_time_max)?;
-        let kept = read_body(wire, &head)?;
+        let kept = read_body(wire, &head, self.head_time_max * BODY_TIMES)?;
         let next = if head.keep_alive && !is_last(wire) {
             Next::Request
         } else {
@@ -250,7 +250,11 @@ fn read_head<T: Transport>(wire: &mut Wire<T>, time_max: Duration) -> Result<Hea
 }
 
 /// Reads the body, and keeps it if it will be asked for.
-fn read_body<T: Transport>(wire: &mut Wire<T>, head: &Head) -> Result<Vec<u8>, Fault> {
+fn read_body<T: Transport>(
+    wire: &mut Wire<T>,
+    head: &Head,
+    time_max: Duration,
+) -> Result<Vec<u8>, Fault> {
     let mut kept = Vec::new();
     if head.framing == Framing::Length(0) {
         return Ok(kept);
@@ -263,7 +267,7 @@ fn read_body<T: Transport>(wire: &mut Wire<T>, head: &Head) -> Result<Vec<u8>, F
         wire.output().extend_from_slice(line);
     }
     let is_wanted = head.method == Method::Post && head.path == "/echo";
-    let mut patience = Patience::of(BODY_TIME_MAX);
+    let mut patience = Patience::of(time_max);
     body::read(wire, head.framing, &mut patience, |piece| {
         if is_wanted {
             kept.extend_from_slice(piece);

@@ -57,6 +57,7 @@ fn files_are_served_and_nothing_beside_them() {
         ("/sub", 301, "301 Moved Permanently\n"),
         ("/index.html/", 404, "404 Not Found\n"),
         ("/sub/empty/", 404, "404 Not Found\n"),
+        ("/sub/empty", 404, "404 Not Found\n"),
         ("/none", 404, "404 Not Found\n"),
         ("/out", 404, "404 Not Found\n"),
         ("/up/secret", 404, "404 Not Found\n"),
