@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 /// Writes a line to stdout. If nobody reads it any more (`| head`) the demo ends; if it cannot be written it says so.
-pub fn tell(line: std::fmt::Arguments<'_>) {
+pub fn tell_line(line: std::fmt::Arguments<'_>) {
     let Err(error) = writeln!(std::io::stdout(), "{line}") else {
         return;
     };
@@ -17,9 +17,9 @@ pub fn tell(line: std::fmt::Arguments<'_>) {
     std::process::exit(1);
 }
 
-/// As `println`, by [`tell`].
+/// As `println`, by [`tell_line`].
 macro_rules! tell {
-    ($($text:tt)*) => { $crate::report::tell(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::report::tell_line(format_args!($($text)*)) };
 }
 pub(crate) use tell;
 

@@ -70,6 +70,6 @@ fn a_bench_without_a_server_says_where_it_looked() {
     drop(free);
     refused(
         &["bench", "echo", "--addr", &address],
-        &[&address, "refused", "is the server there?"],
+        &["--addr", &address, "refused", "is the server there"],
     );
 }
