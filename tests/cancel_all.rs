@@ -363,3 +363,26 @@ fn on_a_machine_that_has_stopped_it_does_nothing() {
         assert!(handle.try_spawn(|| ()).is_err());
     }
 }
+
+/// A worker of a floating machine sees the fibers of all. One that was still in its sweep when they were cancelled once
+/// more cancelled those that had been spawned since.
+#[test]
+fn regression_a_sweep_spares_what_is_newer_than_itself() {
+    let test = Test::new(60);
+    let machine = test.machine(Mode::Floating, 4);
+    // A sweep that takes a while: many stacks, and nobody ends by it.
+    let crowd: Vec<_> = (0..2_000)
+        .map(|_| machine.spawn(|| shield(fibers::park)))
+        .collect();
+    eventually(|| machine.metrics().parked == 2_000);
+    for round in 0..scaled(2_000, 20_000) {
+        machine.cancel_all().unwrap();
+        machine.cancel_all().unwrap();
+        let lived = machine.spawn(|| (0..20).for_each(|_| fibers::yield_now()));
+        assert!(lived.join().is_ok(), "round {round}");
+    }
+    for fiber in crowd {
+        fiber.fiber().unpark();
+        let _ = fiber.join();
+    }
+}

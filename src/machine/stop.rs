@@ -202,8 +202,10 @@ impl Own {
         }
         // One that was spawned after `cancel_all` may have started here before this sweep (a stolen one), or on
         // another worker of a floating machine: it goes on.
+        // Older, not merely other: all may be cancelled once more during this sweep, and what has been spawned since is
+        // newer than both. Epochs wrap, but whoever is half a round behind was told long ago.
         let epoch = machine.epoch();
-        self.sweep(|fiber| fiber.alarm.epoch != epoch);
+        self.sweep(|fiber| epoch.wrapping_sub(fiber.alarm.epoch) as i16 > 0);
         let mut shared = machine.shared.lock();
         if shared.sweep == sweep {
             shared.sweeps_left -= 1;
