@@ -1,7 +1,7 @@
 //! The rarely used part of a fiber: its number, its name, its locals, its queue of calls.
 
 use std::cell::UnsafeCell;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::fiber::calls::CallQueue;
 use crate::fiber::locals::Locals;
@@ -11,6 +11,9 @@ use crate::fiber::locals::Locals;
 pub(crate) struct Cold {
     /// Zero until it is asked for.
     pub id: AtomicU64,
+    /// It unwinds because it was cancelled, or a deadline has passed: that is no panic, and poisons no lock. The fiber's
+    /// own.
+    pub unwinds: AtomicBool,
     pub name: Option<String>,
     /// The fiber's own thread of execution only.
     pub locals: UnsafeCell<Locals>,

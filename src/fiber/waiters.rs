@@ -83,6 +83,31 @@ impl<W> Waiters<W> {
         self.len += 1;
     }
 
+    /// As [`push_back`](Self::push_back), to the other end.
+    ///
+    /// # Safety
+    /// The same.
+    pub(crate) unsafe fn push_front(&mut self, record: *const Waiter<W>) {
+        // SAFETY: by contract.
+        let waiter = unsafe { &*record };
+        waiter.prev.set(ptr::null());
+        waiter.next.set(self.head);
+        waiter.queued.set(true);
+        if self.head.is_null() {
+            self.tail = record;
+        } else {
+            // SAFETY: in the list.
+            unsafe { &*self.head }.prev.set(record);
+        }
+        self.head = record;
+        self.len += 1;
+    }
+
+    /// The one that has waited longest.
+    pub(crate) fn first(&self) -> Option<*const Waiter<W>> {
+        (!self.head.is_null()).then_some(self.head)
+    }
+
     /// # Safety
     /// The record is in this list.
     pub(crate) unsafe fn remove(&mut self, record: *const Waiter<W>) {

@@ -299,13 +299,26 @@ fn block_worker(me: Own, fiber: &Header, mask: u16) -> u16 {
 /// For a wait that others are about to be told of, and that has no end of its own: refuses here what would be refused
 /// when it blocks, while it can still be unwound.
 pub(crate) fn refuse_if_stuck() {
-    if let Some((me, header)) = running()
-        && me.machine().is_driven()
-        && must_block(me)
-    {
-        // SAFETY: the running fiber is alive.
-        refuse_block(Some(unsafe { &*header }));
+    let Some(me) = Own::current() else { return };
+    if !me.machine().is_driven() {
+        return;
     }
+    match running() {
+        // SAFETY: the running fiber is alive.
+        Some((me, header)) if must_block(me) => refuse_block(Some(unsafe { &*header })),
+        Some(_) => {}
+        None => refuse_block(None),
+    }
+}
+
+/// True if a lock that is taken for a few instructions only is worth spinning for: its holder may run elsewhere, and
+/// there is nothing else to do here.
+pub(crate) fn may_spin() -> bool {
+    let Some(me) = Own::current() else {
+        return true;
+    };
+    let machine = me.machine();
+    machine.workers.len() > 1 && machine.config.spin_ns > 0 && !me.has_something()
 }
 
 /// In the deterministic mode one thread stands for all workers: if it blocked, the run would hang.

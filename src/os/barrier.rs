@@ -42,6 +42,8 @@ pub(crate) fn light() {
 
 /// The side that passes rarely. See the head of the file.
 pub(crate) fn heavy() {
+    // Before any machine was built, perhaps: whoever passes lightly from now on relies on us.
+    register();
     fence(Ordering::SeqCst);
     if ASYMMETRIC.load(Ordering::Relaxed) && !membarrier(PRIVATE_EXPEDITED) {
         // It worked at registration; if it fails now (a seccomp filter put up later), nothing orders the

@@ -16,6 +16,7 @@
 //! | two deadlines | the earlier; the inner one, if they are equal | the other one waits for the next wait |
 
 use std::any::Any;
+use std::sync::atomic::Ordering;
 
 use crate::fiber::alarm::{Frame, NEVER};
 use crate::fiber::cell::Cancelled;
@@ -46,6 +47,11 @@ pub(crate) enum Unwind {
 impl Unwind {
     /// Leaves the fiber, or the frame's call: destructors run, no panic message, no panic hook.
     pub(crate) fn unwind(self) -> ! {
+        Me::get()
+            .header()
+            .cold_or_new()
+            .unwinds
+            .store(true, Ordering::Relaxed);
         match self {
             Self::Cancelled => std::panic::resume_unwind(Box::new(Cancelled)),
             Self::Expired(frame) => std::panic::resume_unwind(Box::new(Expired::to(frame))),
@@ -56,6 +62,13 @@ impl Unwind {
 /// True if that is the payload of an unwind by this file: no panic.
 pub(crate) fn is_ours(payload: &(dyn Any + Send)) -> bool {
     payload.is::<Cancelled>() || payload.is::<Expired>()
+}
+
+/// True if the caller unwinds, and not because of a panic.
+pub(crate) fn unwinds() -> bool {
+    let me = Me::get();
+    let cold = me.header().cold();
+    cold.is_some_and(|cold| cold.unwinds.load(Ordering::Relaxed))
 }
 
 /// The running fiber, or what stands for this thread.
@@ -296,6 +309,20 @@ fn after_calls(at_ns: u64) -> Result<Option<u16>, Unwind> {
         return Err(Unwind::Expired(frame));
     }
     Ok((!has_come(at_ns)).then_some(0))
+}
+
+/// Waits whatever happens, for a reason in `mask` or until `at_ns`: then 0. Neither cancellation nor a deadline ends it.
+pub(crate) fn sleep_shielded_until(mask: u16, at_ns: u64) -> u16 {
+    let reasons = loop {
+        let me = Me::get();
+        arm(me.worker(), me.header(), at_ns);
+        let reasons = park::sleep(mask | TIMEOUT) & mask;
+        if reasons != 0 || has_come(at_ns) {
+            break reasons;
+        }
+    };
+    Me::get().arm_enclosing();
+    reasons
 }
 
 /// Waits whatever happens, and runs the calls that come meanwhile; the caller looks at its event again.

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
+use std::sync::atomic::Ordering;
 
 use crate::fiber::alarm::{Frame, NEVER};
 use crate::fiber::header::Header;
@@ -99,7 +100,14 @@ impl Frame {
     fn stop(&self, payload: Box<dyn Any + Send>) {
         match payload.downcast::<Expired>() {
             // A payload that somebody kept, from a frame that once lay here, finds nothing fired.
-            Ok(expired) if self.fired.get() && ptr::eq(expired.0, self) => {}
+            Ok(expired) if self.fired.get() && ptr::eq(expired.0, self) => {
+                // Inside another unwind, what that is has not changed.
+                if !self.in_panic
+                    && let Some(cold) = Me::get().header().cold()
+                {
+                    cold.unwinds.store(false, Ordering::Relaxed);
+                }
+            }
             Ok(expired) => resume_unwind(expired),
             Err(payload) => resume_unwind(payload),
         }

@@ -19,6 +19,7 @@
 
 pub(crate) mod cancel;
 pub(crate) mod deadline;
+pub(crate) mod line;
 mod queue;
 
 pub use crate::fiber::reasons::Reasons;

@@ -1,0 +1,33 @@
+//! Locks and the like: as [`std::sync`], for fibers and plain threads alike.
+//!
+//! Change `use std::sync` to `use fibers::sync`, and a program that waits blocks its fiber instead of its thread. All
+//! of it works between fibers of any machine, between fibers and threads, and inside destructors.
+//!
+//! # What std's locks do on a fiber
+//! A `std::sync` lock blocks the whole worker, with every fiber on it. If its holder is a fiber of the same worker that
+//! waits for something, that is for ever. Nothing can detect a std guard that is held over a wait, so keep them out of
+//! code that fibers run; a lint in your `clippy.toml` helps:
+//!
+//! ```toml
+//! disallowed-types = [
+//!     { path = "std::sync::Mutex", reason = "blocks the worker: use fibers::sync::Mutex" },
+//!     { path = "std::sync::RwLock", reason = "blocks the worker: use fibers::sync::RwLock" },
+//!     { path = "std::sync::Condvar", reason = "blocks the worker: use fibers::sync::Condvar" },
+//!     { path = "std::sync::Barrier", reason = "blocks the worker: use fibers::sync::Barrier" },
+//!     { path = "std::sync::mpsc::Receiver", reason = "blocks the worker: use fibers::sync::mpsc" },
+//! ]
+//! ```
+//! A std lock that guards a few lines without a wait in them is fine, as it is in async code.
+//!
+//! # Poisoning
+//! As in std, a lock is poisoned if a *panic* unwinds through its guard. An unwind by cancellation or by a
+//! [`timeout`](crate::timeout) is none: it is orderly, comes at waits only, and does not poison.
+
+mod contend;
+mod mutex;
+mod poison;
+mod raw_mutex;
+
+pub use mutex::{Mutex, MutexGuard};
+pub use std::sync::atomic;
+pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak};
