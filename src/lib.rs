@@ -7,6 +7,7 @@
 )]
 
 mod blocking;
+pub mod channel;
 mod fiber;
 pub mod fs;
 mod handle;

@@ -29,7 +29,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("signal", 6),
     ("process", 6),
     ("sync", 5),
-    ("channel", 6),
+    ("channel", 5),
     ("future", 6),
     ("testing", 5),
     ("thread", 6),

@@ -4,7 +4,7 @@
 //! a fiber that unwinds from a panic (std counts panics per thread, so another fiber that ran on this
 //! worker meanwhile would find `panicking()` true, and its locks would be poisoned for no reason).
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::fiber::alarm::NEVER;
@@ -14,6 +14,7 @@ use crate::fiber::reasons::Reasons;
 use crate::machine::alarm::ring_if_due;
 use crate::machine::clock::Clock;
 use crate::machine::idle::ASLEEP;
+use crate::machine::rng::Rng;
 use crate::machine::worker::{Outcome, Own};
 use crate::os::{
     self,
@@ -308,6 +309,19 @@ pub(crate) fn refuse_if_stuck() {
         Some((me, header)) if must_block(me) => refuse_block(Some(unsafe { &*header })),
         Some(_) => {}
         None => refuse_block(None),
+    }
+}
+
+/// A number below `bound`, which is not zero: of the worker's own chance, or of what the threads share.
+pub(crate) fn random(bound: usize) -> usize {
+    static SHARED: AtomicU64 = AtomicU64::new(1);
+    match Own::current() {
+        Some(me) => me.local().rng.below(bound),
+        None => {
+            // Two threads may draw the same number.
+            let rng = Rng::new(SHARED.fetch_add(1, Ordering::Relaxed));
+            rng.below(bound)
+        }
     }
 }
 

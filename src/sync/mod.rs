@@ -24,6 +24,7 @@
 //! [`timeout`](crate::timeout) is none: it is orderly, comes at waits only, and does not poison.
 
 mod contend;
+pub mod mpsc;
 mod mutex;
 mod poison;
 mod raw_mutex;

@@ -103,6 +103,15 @@ impl Me {
         }
     }
 
+    /// True if `park::refuse_if_stuck` may refuse a wait.
+    #[inline(always)]
+    pub(crate) fn may_be_refused(&self) -> bool {
+        match self {
+            Self::Fiber(me, _) => me.machine().is_driven(),
+            Self::Thread(_) => true,
+        }
+    }
+
     /// A moment that is now, or very little later: to add a duration to.
     #[inline(always)]
     pub(crate) fn soon_ns(&self) -> u64 {

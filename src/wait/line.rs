@@ -33,7 +33,19 @@ pub(crate) enum Early {
 pub(crate) fn stay(
     owed: &Owed,
     at_ns: u64,
+    in_line: impl FnMut(bool) -> bool,
+) -> Result<(), Early> {
+    stay_until_paid(owed, at_ns, in_line, || settle(owed))
+}
+
+/// As [`stay`], where between being taken out and being let go there may be more than a few instructions: `paid` waits
+/// for that.
+#[inline(always)]
+pub(crate) fn stay_until_paid(
+    owed: &Owed,
+    at_ns: u64,
     mut in_line: impl FnMut(bool) -> bool,
+    paid: impl Fn(),
 ) -> Result<(), Early> {
     let bomb = AbortOnUnwind("a wait in a line was refused");
     let stayed = loop {
@@ -51,7 +63,7 @@ pub(crate) fn stay(
             Err(unwind) => Some(Early::Unwind(unwind)),
         };
         if !in_line(early.is_some()) {
-            settle(owed);
+            paid();
             break Ok(());
         }
         if let Some(early) = early {

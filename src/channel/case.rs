@@ -1,0 +1,297 @@
+//! Case: one operation of a selection, with all that it needs to wait: its record in a channel's line.
+
+use std::mem::ManuallyDrop;
+use std::ptr;
+
+use crate::channel::core::{Promise, Received, Side};
+use crate::channel::error::{RecvError, SendError};
+use crate::channel::flow::{Flow, settle_up};
+use crate::channel::party::{How, Party, Record, Token, payee};
+use crate::channel::receiver::Source;
+use crate::fiber::alarm::NEVER;
+use crate::fiber::waiters::Waiter;
+use crate::wait::cancel::Me;
+
+/// One operation of a selection. The methods but `is_ready` are for `choose.rs`, in its order.
+pub(crate) trait Case {
+    /// Claims the operation if it can go on at once.
+    fn try_now(&self) -> bool;
+    /// Goes into the line of its channel; false if it can go on at once.
+    ///
+    /// # Safety
+    /// `token` and the case stay where they are until `leave`.
+    unsafe fn enter(&self, token: *const Token, case: usize) -> bool;
+    /// Is in no line any more.
+    fn leave(&self);
+    /// When it can go on for sure.
+    fn due_ns(&self) -> u64;
+    /// True if the operation could go on at once.
+    fn is_ready(&self) -> bool;
+    /// As `enter`, to be told when it might go on.
+    ///
+    /// # Safety
+    /// The same, until `unwatch` with the same record.
+    unsafe fn watch(&self, record: &Record<()>) -> bool;
+    fn unwatch(&self, record: &Record<()>);
+    /// The operation was selected, and is not carried out.
+    fn abandon(&self);
+    /// Which channel and side it is for.
+    fn whose(&self) -> (*const (), bool);
+}
+
+/// Some case.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+#[allow(missing_debug_implementations, reason = "no part of the public face")]
+pub struct AnyCase<'a>(pub(super) &'a (dyn Case + 'a));
+
+/// A receive of a selection. Without a destructor, so that `select!` borrows its channels no longer than it must: a
+/// message is in it only between the selection and `finish`.
+#[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "no part of the public face")]
+pub struct RecvCase<'a, T> {
+    source: &'a Source<T>,
+    record: ManuallyDrop<Record<T>>,
+}
+
+/// A send of a selection, as [`RecvCase`].
+#[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "no part of the public face")]
+pub struct SendCase<'a, T> {
+    flow: &'a Flow<T>,
+    record: ManuallyDrop<Record<T>>,
+}
+
+fn record<T>() -> ManuallyDrop<Record<T>> {
+    ManuallyDrop::new(Waiter::new(ptr::null(), Party::new(None)))
+}
+
+impl<'a, T> RecvCase<'a, T> {
+    pub(super) fn new(source: &'a Source<T>) -> Self {
+        Self {
+            source,
+            record: record(),
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn any(&self) -> AnyCase<'_> {
+        AnyCase(self)
+    }
+
+    /// What the selected receive brought.
+    #[doc(hidden)]
+    pub fn finish(&self) -> Result<T, RecvError> {
+        // SAFETY: selected, so let go: ours.
+        unsafe { self.record.what.take() }.ok_or(RecvError)
+    }
+}
+
+impl<T> Case for RecvCase<'_, T> {
+    fn try_now(&self) -> bool {
+        let party = &self.record.what;
+        let flow = match self.source {
+            Source::Flow(flow) => flow,
+            Source::Timer(timer) => {
+                let message = timer.try_recv();
+                let now = message.is_some();
+                if let Some(message) = message {
+                    // SAFETY: in no line: ours.
+                    unsafe { party.put(message) };
+                }
+                return now;
+            }
+        };
+        // It may become the partner of a sender that selects.
+        self.record.owed.set(Me::get().header());
+        party.begin(ptr::null(), 0);
+        let message = match flow.core.try_recv(&self.record) {
+            Received::Message(message, after) => {
+                flow.finish(after);
+                message
+            }
+            Received::Soon(after) => {
+                flow.finish(after);
+                match flow.await_partner(&self.record) {
+                    Some(message) => message,
+                    None => return false,
+                }
+            }
+            Received::Empty => return false,
+            Received::Closed => {
+                party.set_how(How::Closed);
+                return true;
+            }
+        };
+        // SAFETY: in no line: ours.
+        unsafe { party.put(message) };
+        true
+    }
+
+    unsafe fn enter(&self, token: *const Token, case: usize) -> bool {
+        let Source::Flow(flow) = self.source else {
+            // Its time is in `due_ns`.
+            return true;
+        };
+        self.record.what.begin(token, case);
+        // SAFETY: by contract.
+        match unsafe { flow.core.enter(Side::Receivers, &self.record, token) } {
+            Some(after) => {
+                flow.finish(after);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn leave(&self) {
+        if let Source::Flow(flow) = self.source {
+            flow.core.in_line(Side::Receivers, &self.record, true);
+        }
+    }
+
+    fn due_ns(&self) -> u64 {
+        match self.source {
+            Source::Flow(_) => NEVER,
+            Source::Timer(timer) => timer.next_ns(),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match self.source {
+            Source::Flow(flow) => flow.core.is_ready(Side::Receivers),
+            Source::Timer(timer) => timer.is_due(),
+        }
+    }
+
+    unsafe fn watch(&self, record: &Record<()>) -> bool {
+        match self.source {
+            // SAFETY: by contract.
+            Source::Flow(flow) => unsafe { flow.core.watch(Side::Receivers, record) },
+            Source::Timer(_) => true,
+        }
+    }
+
+    fn unwatch(&self, record: &Record<()>) {
+        if let Source::Flow(flow) = self.source {
+            flow.core.unwatch(record);
+        }
+    }
+
+    fn abandon(&self) {
+        // Received all the same.
+        drop(self.finish());
+    }
+
+    fn whose(&self) -> (*const (), bool) {
+        (self.source.address(), true)
+    }
+}
+
+impl<'a, T> SendCase<'a, T> {
+    pub(super) fn new(flow: &'a Flow<T>) -> Self {
+        Self {
+            flow,
+            record: record(),
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn any(&self) -> AnyCase<'_> {
+        AnyCase(self)
+    }
+
+    /// Sends the message by the selected operation.
+    ///
+    /// # Errors
+    /// If all receivers are gone.
+    #[doc(hidden)]
+    pub fn finish(&self, message: T) -> Result<(), SendError<T>> {
+        match self.record.what.how() {
+            How::Promised => match self.flow.core.fulfil(message) {
+                Ok(afters) => {
+                    afters.into_iter().for_each(|after| self.flow.finish(after));
+                    Ok(())
+                }
+                Err(message) => Err(SendError(message)),
+            },
+            How::Paired(receiver) => {
+                // SAFETY: claimed by us, or for us; not paid yet.
+                let wake = unsafe {
+                    (*receiver).what.put(message);
+                    (*receiver).what.set_how(How::Passed);
+                    payee(receiver)
+                };
+                settle_up(wake);
+                Ok(())
+            }
+            _ => Err(SendError(message)),
+        }
+    }
+}
+
+impl<T> Case for SendCase<'_, T> {
+    fn try_now(&self) -> bool {
+        let how = match self.flow.core.promise() {
+            Promise::Place => How::Promised,
+            Promise::Receiver(receiver) => How::Paired(receiver),
+            Promise::Closed => How::Closed,
+            Promise::Full => return false,
+        };
+        self.record.what.set_how(how);
+        true
+    }
+
+    unsafe fn enter(&self, token: *const Token, case: usize) -> bool {
+        self.record.what.begin(token, case);
+        // SAFETY: by contract.
+        match unsafe { self.flow.core.enter(Side::Senders, &self.record, token) } {
+            Some(after) => {
+                self.flow.finish(after);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn leave(&self) {
+        self.flow.core.in_line(Side::Senders, &self.record, true);
+    }
+
+    fn due_ns(&self) -> u64 {
+        NEVER
+    }
+
+    fn is_ready(&self) -> bool {
+        self.flow.core.is_ready(Side::Senders)
+    }
+
+    unsafe fn watch(&self, record: &Record<()>) -> bool {
+        // SAFETY: by contract.
+        unsafe { self.flow.core.watch(Side::Senders, record) }
+    }
+
+    fn unwatch(&self, record: &Record<()>) {
+        self.flow.core.unwatch(record);
+    }
+
+    fn abandon(&self) {
+        // Whoever counts on it goes on without.
+        match self.record.what.how() {
+            How::Promised => self.flow.finish(self.flow.core.give_back()),
+            How::Paired(receiver) => {
+                // SAFETY: as in `finish`.
+                let wake = unsafe {
+                    (*receiver).what.set_how(How::Again);
+                    payee(receiver)
+                };
+                settle_up(wake);
+            }
+            _ => {}
+        }
+    }
+
+    fn whose(&self) -> (*const (), bool) {
+        (ptr::from_ref(self.flow).cast(), false)
+    }
+}

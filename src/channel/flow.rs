@@ -1,0 +1,258 @@
+//! Flow: messages through a channel, with the waits.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use crate::channel::core::{After, Core, Received, Sent, Side, Tried};
+use crate::channel::party::{How, Party, Payee, Record};
+use crate::fiber::alarm::NEVER;
+use crate::fiber::cell::AbortOnUnwind;
+use crate::fiber::owed::Owed;
+use crate::fiber::reasons::Reasons;
+use crate::fiber::waiters::Waiter;
+use crate::machine::park;
+use crate::machine::wake::{pay, settle};
+use crate::wait::cancel::{self, Me};
+use crate::wait::line::{self, Early};
+
+/// A channel: its core, and how many handles there are.
+pub(crate) struct Flow<T> {
+    pub(super) core: Core<T>,
+    senders: AtomicUsize,
+    receivers: AtomicUsize,
+}
+
+/// Why a message was not sent, or not received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failed {
+    /// There is no room, no message; or not in time.
+    NotYet,
+    /// The other side is gone.
+    Closed,
+}
+
+impl<T> Flow<T> {
+    /// With one handle on each side.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            core: Core::new(capacity),
+            senders: AtomicUsize::new(1),
+            receivers: AtomicUsize::new(1),
+        }
+    }
+
+    fn count(&self, side: Side) -> &AtomicUsize {
+        match side {
+            Side::Senders => &self.senders,
+            Side::Receivers => &self.receivers,
+        }
+    }
+
+    /// One handle more on that side.
+    pub(super) fn enter(&self, side: Side) {
+        // Relaxed: the caller has a handle, so the side is open.
+        if self.count(side).fetch_add(1, Ordering::Relaxed) > usize::MAX / 2 {
+            // As Arc does: handles were leaked until the count is about to wrap.
+            std::process::abort();
+        }
+    }
+
+    /// One handle less; the last one closes its side.
+    pub(super) fn leave(&self, side: Side) {
+        // AcqRel: what the others did with their handles comes before the close.
+        if self.count(side).fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Dropped here, after the latch, and after those who wait were told.
+            let _left = self.core.close(side);
+            while let Some(wake) = self.core.next_in_vain(side) {
+                settle_up(wake);
+            }
+            self.tell_watchers();
+        }
+    }
+
+    /// Wakes who is to be woken.
+    #[inline]
+    pub(super) fn finish(&self, after: After) {
+        if let Some(wake) = after.wake {
+            settle_up(wake);
+        }
+        if let Some(wake) = after.wake_too {
+            settle_up(wake);
+        }
+        if after.tell {
+            self.tell_watchers();
+        }
+    }
+
+    #[cold]
+    fn tell_watchers(&self) {
+        let (payees, wakers) = self.core.take_watchers();
+        payees.into_iter().for_each(settle_up);
+        for (_, waker) in wakers {
+            waker.wake();
+        }
+    }
+
+    /// Sends if that is possible at once.
+    #[inline]
+    pub(super) fn try_send(&self, message: T) -> Result<(), (T, Failed)> {
+        match self.core.try_send(message) {
+            Sent::Done(after) => {
+                self.finish(after);
+                Ok(())
+            }
+            Sent::Full(message) => Err((message, Failed::NotYet)),
+            Sent::Closed(message) => Err((message, Failed::Closed)),
+        }
+    }
+
+    /// Sends, and waits until `at_ns` for room. Cancellation and deadlines unwind.
+    #[inline]
+    pub(super) fn send(&self, message: T, at_ns: u64) -> Result<(), (T, Failed)> {
+        match self.try_send(message) {
+            Err((message, Failed::NotYet)) => self.send_slow(message, at_ns),
+            sent => sent,
+        }
+    }
+
+    #[inline(never)]
+    fn send_slow(&self, message: T, at_ns: u64) -> Result<(), (T, Failed)> {
+        if at_ns == NEVER {
+            park::refuse_if_stuck();
+        }
+        let me = Me::get();
+        let record = Waiter::new(me.header(), Party::new(None));
+        // SAFETY: new, and in this frame until it is out again.
+        match unsafe { self.core.send_or_wait(message, &record) } {
+            Tried::Now(Sent::Done(after)) => {
+                self.finish(after);
+                return Ok(());
+            }
+            Tried::Now(Sent::Closed(message)) => return Err((message, Failed::Closed)),
+            Tried::Now(Sent::Full(message)) => return Err((message, Failed::NotYet)),
+            Tried::Waits(after) => self.finish(after),
+        }
+        let stayed = line::stay_until_paid(
+            &record.owed,
+            at_ns,
+            |leave| self.core.in_line(Side::Senders, &record, leave),
+            || until_paid(&record.owed, || record.what.is_ready()),
+        );
+        // SAFETY: out of the line, and let go: ours again.
+        let message = unsafe { record.what.take() };
+        match (message, stayed) {
+            (None, _) => Ok(()),
+            (Some(message), Ok(())) => Err((message, Failed::Closed)),
+            (Some(message), Err(Early::TimedOut)) => Err((message, Failed::NotYet)),
+            (Some(message), Err(Early::Unwind(unwind))) => {
+                drop(message);
+                unwind.unwind()
+            }
+        }
+    }
+
+    /// Receives if there is a message.
+    #[inline]
+    pub(super) fn try_recv(&self) -> Result<T, Failed> {
+        if self.core.capacity() == 0 {
+            // It may meet a sender that selects, and then waits for its message.
+            park::refuse_if_stuck();
+        }
+        let me = Me::get();
+        let record = Waiter::new(me.header(), Party::new(None));
+        match self.core.try_recv(&record) {
+            Received::Message(message, after) => {
+                self.finish(after);
+                Ok(message)
+            }
+            Received::Soon(after) => {
+                self.finish(after);
+                self.await_partner(&record).ok_or(Failed::NotYet)
+            }
+            Received::Empty => Err(Failed::NotYet),
+            Received::Closed => Err(Failed::Closed),
+        }
+    }
+
+    /// Receives, and waits until `at_ns` for a message. Cancellation and deadlines unwind.
+    #[inline(always)]
+    pub(super) fn recv(&self, at_ns: u64) -> Result<T, Failed> {
+        loop {
+            let me = Me::get();
+            if me.may_be_refused() {
+                match self.try_recv() {
+                    Err(Failed::NotYet) if at_ns == NEVER => park::refuse_if_stuck(),
+                    Err(Failed::NotYet) => {}
+                    received => return received,
+                }
+            }
+            let record = Waiter::new(me.header(), Party::new(None));
+            // SAFETY: new, and in this frame until it is out again.
+            match unsafe { self.core.recv_or_wait(&record) } {
+                Tried::Now(Received::Message(message, after)) => {
+                    self.finish(after);
+                    return Ok(message);
+                }
+                Tried::Now(Received::Soon(after)) => {
+                    self.finish(after);
+                    match self.await_partner(&record) {
+                        Some(message) => return Ok(message),
+                        None => continue,
+                    }
+                }
+                Tried::Now(_) => return Err(Failed::Closed),
+                Tried::Waits(after) => self.finish(after),
+            }
+            let stayed = line::stay_until_paid(
+                &record.owed,
+                at_ns,
+                |leave| self.core.in_line(Side::Receivers, &record, leave),
+                || until_paid(&record.owed, || record.what.is_ready()),
+            );
+            match stayed {
+                Ok(()) => match record.what.how() {
+                    // SAFETY: let go: ours again.
+                    How::Passed => return unsafe { record.what.take() }.ok_or(Failed::Closed),
+                    How::Again => {}
+                    _ => return Err(Failed::Closed),
+                },
+                Err(Early::TimedOut) => return Err(Failed::NotYet),
+                Err(Early::Unwind(unwind)) => unwind.unwind(),
+            }
+        }
+    }
+
+    /// By a receiver that a selecting sender was told of: until that one has put its message into the record, which
+    /// it does as soon as its fiber runs. `None`: it does not.
+    #[cold]
+    pub(super) fn await_partner(&self, record: &Record<T>) -> Option<T> {
+        until_paid(&record.owed, || record.what.is_ready());
+        // SAFETY: let go: ours again.
+        unsafe { record.what.take() }
+    }
+
+    /// See [`Core::watch_by`].
+    pub(super) fn watch_by(&self, key: &mut Option<u64>, waker: Waker) -> bool {
+        let (watches, replaced) = self.core.watch_by(key, waker);
+        drop(replaced);
+        watches
+    }
+}
+
+/// Pays one who was claimed.
+#[inline]
+pub(super) fn settle_up(wake: Payee) {
+    // SAFETY: claimed, so owed its wake by us, once; its frame stays until it is let go.
+    unsafe { pay(&*wake.announce()) };
+}
+
+/// By one who was claimed: until it is paid (PARTY-4).
+#[cold]
+pub(super) fn until_paid(owed: &Owed, is_ready: impl Fn() -> bool) {
+    let bomb = AbortOnUnwind("a wait for a claimed place in a line was refused");
+    while !is_ready() {
+        cancel::sleep_uncancelled(Reasons::QUEUE.0);
+    }
+    settle(owed);
+    std::mem::forget(bomb);
+}
