@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
+use std::ptr;
 
 /// A block is about as large as a page's quarter, and has between one and 64 slots.
 const fn slots<T>() -> usize {
@@ -22,17 +23,24 @@ const fn slots<T>() -> usize {
     }
 }
 
-type Block<T> = Box<[MaybeUninit<T>]>;
+/// Its first slot. By pointer, not `Box`: `front` and `back` point into it, too.
+type Block<T> = *mut MaybeUninit<T>;
 
 /// See the head of the file.
 pub(super) struct Buffer<T> {
     /// The first holds the oldest messages from `head` on, the last one the newest up to `tail`.
     blocks: VecDeque<Block<T>>,
+    /// The slots of the first, and of the last block; of no use while there is none.
+    front: Block<T>,
+    back: Block<T>,
     head: usize,
     tail: usize,
     len: usize,
     spare: Option<Block<T>>,
 }
+
+// SAFETY: it owns its blocks, and what is in them.
+unsafe impl<T: Send> Send for Buffer<T> {}
 
 impl<T> Buffer<T> {
     const SLOTS: usize = slots::<T>();
@@ -40,6 +48,8 @@ impl<T> Buffer<T> {
     pub(super) const fn new() -> Self {
         Self {
             blocks: VecDeque::new(),
+            front: ptr::null_mut(),
+            back: ptr::null_mut(),
             head: 0,
             // Full: the first push takes a block.
             tail: Self::SLOTS,
@@ -48,43 +58,45 @@ impl<T> Buffer<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, message: T) {
         if self.tail == Self::SLOTS {
             self.grow();
         }
-        if let Some(block) = self.blocks.back_mut() {
-            block[self.tail].write(message);
-            self.tail += 1;
-            self.len += 1;
-        }
+        // SAFETY: `back` has that slot, and no message is in it.
+        unsafe { (*self.back.add(self.tail)).write(message) };
+        self.tail += 1;
+        self.len += 1;
     }
 
     #[cold]
     fn grow(&mut self) {
         let block = self.spare.take();
-        self.blocks
-            .push_back(block.unwrap_or_else(|| Box::new_uninit_slice(Self::SLOTS)));
+        self.back = block
+            .unwrap_or_else(|| Box::into_raw(Box::<[T]>::new_uninit_slice(Self::SLOTS)).cast());
+        if self.blocks.is_empty() {
+            self.front = self.back;
+        }
+        self.blocks.push_back(self.back);
         self.tail = 0;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<T> {
         if self.len == 0 {
             return None;
         }
-        let block = self.blocks.front_mut()?;
         // SAFETY: `len` says that there is a message; the oldest lies here, and is read once.
-        let message = unsafe { block[self.head].assume_init_read() };
+        let message = unsafe { (*self.front.add(self.head)).assume_init_read() };
         self.head += 1;
         self.len -= 1;
         if self.len == 0 {
-            // Begin anew in the block that is in the cache.
+            // There is one block, as each was taken for a message: begin anew in it, it is in the cache.
             self.head = 0;
             self.tail = 0;
         } else if self.head == Self::SLOTS {
@@ -95,14 +107,30 @@ impl<T> Buffer<T> {
 
     #[cold]
     fn shrink(&mut self) {
-        self.spare = self.blocks.pop_front();
+        let empty = self.blocks.pop_front();
+        if let Some(front) = self.blocks.front() {
+            self.front = *front;
+        }
         self.head = 0;
+        if let Some(block) = std::mem::replace(&mut self.spare, empty) {
+            Self::free(block);
+        }
+    }
+
+    fn free(block: Block<T>) {
+        let slots = ptr::slice_from_raw_parts_mut(block, Self::SLOTS);
+        // SAFETY: from `grow`, and in no use any more. A slot has no destructor.
+        drop(unsafe { Box::from_raw(slots) });
     }
 }
 
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         while self.pop().is_some() {}
+        self.blocks
+            .drain(..)
+            .chain(self.spare.take())
+            .for_each(Self::free);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Case: one operation of a selection, with all that it needs to wait: its record in a channel's line.
 
+use std::cell::{Cell, OnceCell};
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-use crate::channel::core::{Promise, Received, Side};
+use crate::channel::core::{Promise, QuickRecv, Received, Side};
 use crate::channel::error::{RecvError, SendError};
 use crate::channel::flow::{Flow, settle_up};
 use crate::channel::party::{How, Party, Record, Token, payee};
@@ -51,7 +52,10 @@ pub struct AnyCase<'a>(pub(super) &'a (dyn Case + 'a));
 #[allow(missing_debug_implementations, reason = "no part of the public face")]
 pub struct RecvCase<'a, T> {
     source: &'a Source<T>,
-    record: ManuallyDrop<Record<T>>,
+    /// What was received without a wait.
+    message: ManuallyDrop<Cell<Option<T>>>,
+    /// Made when first needed: most selections find a message.
+    record: OnceCell<ManuallyDrop<Record<T>>>,
 }
 
 /// A send of a selection, as [`RecvCase`].
@@ -63,14 +67,15 @@ pub struct SendCase<'a, T> {
 }
 
 fn record<T>() -> ManuallyDrop<Record<T>> {
-    ManuallyDrop::new(Waiter::new(ptr::null(), Party::new(None)))
+    ManuallyDrop::new(Waiter::of_nobody(Party::new(None)))
 }
 
 impl<'a, T> RecvCase<'a, T> {
     pub(super) fn new(source: &'a Source<T>) -> Self {
         Self {
             source,
-            record: record(),
+            message: ManuallyDrop::new(Cell::new(None)),
+            record: OnceCell::new(),
         }
     }
 
@@ -82,50 +87,58 @@ impl<'a, T> RecvCase<'a, T> {
     /// What the selected receive brought.
     #[doc(hidden)]
     pub fn finish(&self) -> Result<T, RecvError> {
-        // SAFETY: selected, so let go: ours.
-        unsafe { self.record.what.take() }.ok_or(RecvError)
+        let record = || {
+            // SAFETY: selected, so let go: ours.
+            self.record.get().and_then(|own| unsafe { own.what.take() })
+        };
+        self.message.take().or_else(record).ok_or(RecvError)
+    }
+
+    fn record(&self) -> &Record<T> {
+        self.record.get_or_init(record)
+    }
+
+    /// Takes a message that is there, or one that a sender has yet to come up with.
+    #[cold]
+    #[inline(never)]
+    fn try_slowly(&self, flow: &Flow<T>) -> bool {
+        let record = self.record();
+        record.what.begin(ptr::null(), 0);
+        // It may become the partner of a sender that selects.
+        record.what.due.owed.set(Me::get().header());
+        match flow.core.try_recv(record) {
+            Received::Message(message, after) => {
+                flow.finish(after);
+                self.message.set(Some(message));
+                true
+            }
+            Received::Soon(after) => {
+                flow.finish(after);
+                let message = flow.await_partner(record);
+                let is = message.is_some();
+                self.message.set(message);
+                is
+            }
+            Received::Empty => false,
+            Received::Closed => true,
+        }
     }
 }
 
 impl<T> Case for RecvCase<'_, T> {
+    #[inline]
     fn try_now(&self) -> bool {
-        let party = &self.record.what;
-        let flow = match self.source {
-            Source::Flow(flow) => flow,
-            Source::Timer(timer) => {
-                let message = timer.try_recv();
-                let now = message.is_some();
-                if let Some(message) = message {
-                    // SAFETY: in no line: ours.
-                    unsafe { party.put(message) };
-                }
-                return now;
-            }
+        let message = match self.source {
+            Source::Flow(flow) => match flow.core.take_quick() {
+                QuickRecv::Message(message) => Some(message),
+                QuickRecv::Waits => None,
+                QuickRecv::Slow => return self.try_slowly(flow),
+            },
+            Source::Timer(timer) => timer.try_recv(),
         };
-        // It may become the partner of a sender that selects.
-        self.record.owed.set(Me::get().header());
-        party.begin(ptr::null(), 0);
-        let message = match flow.core.try_recv(&self.record) {
-            Received::Message(message, after) => {
-                flow.finish(after);
-                message
-            }
-            Received::Soon(after) => {
-                flow.finish(after);
-                match flow.await_partner(&self.record) {
-                    Some(message) => message,
-                    None => return false,
-                }
-            }
-            Received::Empty => return false,
-            Received::Closed => {
-                party.set_how(How::Closed);
-                return true;
-            }
-        };
-        // SAFETY: in no line: ours.
-        unsafe { party.put(message) };
-        true
+        let is = message.is_some();
+        self.message.set(message);
+        is
     }
 
     unsafe fn enter(&self, token: *const Token, case: usize) -> bool {
@@ -133,9 +146,9 @@ impl<T> Case for RecvCase<'_, T> {
             // Its time is in `due_ns`.
             return true;
         };
-        self.record.what.begin(token, case);
+        self.record().what.begin(token, case);
         // SAFETY: by contract.
-        match unsafe { flow.core.enter(Side::Receivers, &self.record, token) } {
+        match unsafe { flow.core.enter(Side::Receivers, self.record(), token) } {
             Some(after) => {
                 flow.finish(after);
                 true
@@ -146,7 +159,7 @@ impl<T> Case for RecvCase<'_, T> {
 
     fn leave(&self) {
         if let Source::Flow(flow) = self.source {
-            flow.core.in_line(Side::Receivers, &self.record, true);
+            flow.core.in_line(Side::Receivers, self.record(), true);
         }
     }
 

@@ -86,12 +86,12 @@ fn wait(cases: &[AnyCase<'_>], at_ns: u64) -> Waited {
         }
         entered = number + 1;
     }
-    let paid = || until_paid(&token.owed, || token.is_ready());
+    let paid = || until_paid(&token.due);
     let stayed = if aborted {
         Ok(())
     } else {
         line::stay_until_paid(
-            &token.owed,
+            &token.due.owed,
             due_ns,
             |leave| {
                 if leave {
@@ -152,7 +152,7 @@ fn watch(cases: &[AnyCase<'_>], at_ns: u64) {
     let token = Token::new(me.header());
     let records: Vec<_> = cases
         .iter()
-        .map(|_| Waiter::new(me.header(), Party::new(None)))
+        .map(|_| Waiter::of_nobody(Party::new(None)))
         .collect();
     drop(me);
     let bomb = AbortOnUnwind("a selection panicked while it waited");
@@ -167,12 +167,12 @@ fn watch(cases: &[AnyCase<'_>], at_ns: u64) {
             break;
         }
     }
-    let paid = || until_paid(&token.owed, || token.is_ready());
+    let paid = || until_paid(&token.due);
     let stayed = if aborted {
         Ok(())
     } else {
         line::stay_until_paid(
-            &token.owed,
+            &token.due.owed,
             due_ns,
             |leave| {
                 if leave {

@@ -12,11 +12,13 @@
 //!
 //! No code of a user's runs under the latch: no message is dropped there, no waker called.
 
+use std::mem::MaybeUninit;
 use std::task::Waker;
 
 use crate::channel::buffer::Buffer;
-use crate::channel::party::{How, Parties, Payee, Record, Token, claim_first, payee};
-use crate::fiber::waiters::Waiters;
+use crate::channel::party::{How, Parties, Party, Payee, Record, Token, claim_first, payee};
+use crate::fiber::header::Header;
+use crate::fiber::waiters::{Waiter, Waiters};
 use crate::latch::Latch;
 
 /// One side of a channel.
@@ -36,14 +38,39 @@ pub(crate) struct Inner<T> {
     buffer: Buffer<T>,
     /// Places that senders which select were promised.
     promised: usize,
-    no_senders: bool,
-    no_receivers: bool,
+    /// What makes an operation anything but simple.
+    flags: u8,
     senders: Parties<T>,
     receivers: Parties<T>,
     /// Who wants to look again after every change: each is told once.
     watchers: Parties<()>,
     wakers: Vec<(u64, Waker)>,
     next_waker: u64,
+}
+
+/// All senders are gone.
+const NO_SENDERS: u8 = 1;
+/// All receivers are gone.
+const NO_RECEIVERS: u8 = 1 << 1;
+/// Somebody watches.
+const WATCHED: u8 = 1 << 2;
+
+/// What came of an attempt to send without much ado.
+pub(crate) enum QuickSend<T> {
+    Done,
+    /// That receiver has it.
+    Wake(Payee),
+    /// It is not that simple.
+    Slow(T),
+}
+
+/// What came of an attempt to receive without much ado.
+pub(crate) enum QuickRecv<T> {
+    Message(T),
+    /// The record is in the line.
+    Waits,
+    /// It is not that simple.
+    Slow,
 }
 
 /// What came of an attempt to send.
@@ -96,7 +123,7 @@ impl<T> Inner<T> {
         After {
             wake,
             wake_too: None,
-            tell: self.watchers.first().is_some() || !self.wakers.is_empty(),
+            tell: self.flags & WATCHED != 0,
         }
     }
 
@@ -104,12 +131,12 @@ impl<T> Inner<T> {
     fn is_ready(&self, side: Side, capacity: usize, me: *const Token) -> bool {
         match side {
             Side::Senders => {
-                self.no_receivers
+                self.flags & NO_RECEIVERS != 0
                     || self.buffer.len() + self.promised < capacity
                     || self.receivers.find(|party| party.is_open_to(me)).is_some()
             }
             Side::Receivers => {
-                self.no_senders
+                self.flags & NO_SENDERS != 0
                     || self.buffer.len() != 0
                     || (capacity == 0 && self.senders.find(|party| party.is_open_to(me)).is_some())
             }
@@ -174,8 +201,7 @@ impl<T> Core<T> {
             inner: Latch::new(Inner {
                 buffer: Buffer::new(),
                 promised: 0,
-                no_senders: false,
-                no_receivers: false,
+                flags: 0,
                 senders: Waiters::new(),
                 receivers: Waiters::new(),
                 watchers: Waiters::new(),
@@ -199,6 +225,69 @@ impl<T> Core<T> {
         inner.buffer.len() + inner.promised >= self.capacity
     }
 
+    /// Sends the message if that is simple.
+    #[inline(always)]
+    pub(crate) fn send_quick(&self, message: T) -> QuickSend<T> {
+        let mut inner = self.inner.lock();
+        if inner.flags != 0 {
+            return QuickSend::Slow(message);
+        }
+        if let Some(record) = claim_first(&mut inner.receivers) {
+            // SAFETY: claimed by us, not paid yet.
+            return unsafe {
+                (*record).what.put(message);
+                (*record).what.set_how(How::Passed);
+                QuickSend::Wake(payee(record))
+            };
+        }
+        if inner.buffer.len() + inner.promised >= self.capacity {
+            return QuickSend::Slow(message);
+        }
+        inner.buffer.push(message);
+        QuickSend::Done
+    }
+
+    /// Receives a message if that is simple, or waits: then `slot` is filled, for whom `me` says, unless it says that
+    /// this is not simple either.
+    ///
+    /// # Safety
+    /// The slot stays where it is until the record in it has left the line (WAITERS-1).
+    #[inline(always)]
+    pub(crate) unsafe fn recv_quick(
+        &self,
+        slot: &mut MaybeUninit<Record<T>>,
+        me: impl FnOnce() -> Option<*const Header>,
+    ) -> QuickRecv<T> {
+        let mut inner = self.inner.lock();
+        if inner.flags != 0 || inner.senders.first().is_some() {
+            return QuickRecv::Slow;
+        }
+        if let Some(message) = inner.buffer.pop() {
+            return QuickRecv::Message(message);
+        }
+        let Some(me) = me() else {
+            return QuickRecv::Slow;
+        };
+        let record = slot.write(Waiter::of_nobody(Party::new(None)));
+        record.what.due.owed.set(me);
+        // SAFETY: by contract.
+        unsafe { inner.receivers.push_back(record) };
+        QuickRecv::Waits
+    }
+
+    /// As [`recv_quick`](Self::recv_quick), but does not wait: then it is not simple.
+    #[inline(always)]
+    pub(crate) fn take_quick(&self) -> QuickRecv<T> {
+        let mut inner = self.inner.lock();
+        if inner.flags != 0 || inner.senders.first().is_some() {
+            return QuickRecv::Slow;
+        }
+        match inner.buffer.pop() {
+            Some(message) => QuickRecv::Message(message),
+            None => QuickRecv::Waits,
+        }
+    }
+
     /// Sends the message if that is possible at once.
     #[inline]
     pub(crate) fn try_send(&self, message: T) -> Sent<T> {
@@ -207,7 +296,7 @@ impl<T> Core<T> {
 
     #[inline]
     fn send_in(&self, inner: &mut Inner<T>, message: T) -> Sent<T> {
-        if inner.no_receivers {
+        if inner.flags & NO_RECEIVERS != 0 {
             return Sent::Closed(message);
         }
         match inner.hand_over(message) {
@@ -272,7 +361,7 @@ impl<T> Core<T> {
                 Received::Soon(inner.after(Some(wake)))
             };
         }
-        if inner.no_senders {
+        if inner.flags & NO_SENDERS != 0 {
             Received::Closed
         } else {
             Received::Empty
@@ -299,7 +388,7 @@ impl<T> Core<T> {
     /// A place for a message to come, or the receiver that waits for it.
     pub(crate) fn promise(&self) -> Promise<T> {
         let mut inner = self.inner.lock();
-        if inner.no_receivers {
+        if inner.flags & NO_RECEIVERS != 0 {
             return Promise::Closed;
         }
         if let Some(record) = claim_first(&mut inner.receivers) {
@@ -316,7 +405,7 @@ impl<T> Core<T> {
     pub(crate) fn fulfil(&self, message: T) -> Result<[After; 2], T> {
         let mut inner = self.inner.lock();
         inner.promised -= 1;
-        if inner.no_receivers {
+        if inner.flags & NO_RECEIVERS != 0 {
             return Err(message);
         }
         let received = inner.deliver(message);
@@ -389,6 +478,7 @@ impl<T> Core<T> {
         }
         // SAFETY: by contract.
         unsafe { inner.watchers.push_back(record) };
+        inner.flags |= WATCHED;
         true
     }
 
@@ -406,9 +496,9 @@ impl<T> Core<T> {
         let mut left = Buffer::new();
         let mut inner = self.inner.lock();
         match side {
-            Side::Senders => inner.no_senders = true,
+            Side::Senders => inner.flags |= NO_SENDERS,
             Side::Receivers => {
-                inner.no_receivers = true;
+                inner.flags |= NO_RECEIVERS;
                 std::mem::swap(&mut left, &mut inner.buffer);
             }
         }
@@ -444,6 +534,7 @@ impl<T> Core<T> {
         *key = Some(inner.next_waker);
         let entry = (inner.next_waker, waker);
         inner.wakers.push(entry);
+        inner.flags |= WATCHED;
         (true, None)
     }
 
@@ -465,6 +556,8 @@ impl<T> Core<T> {
                 payee(record)
             });
         }
+        // Who went away before is not missed.
+        inner.flags &= !WATCHED;
         (payees, std::mem::take(&mut inner.wakers))
     }
 }

@@ -1,13 +1,13 @@
 //! Flow: messages through a channel, with the waits.
 
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
-use crate::channel::core::{After, Core, Received, Sent, Side, Tried};
-use crate::channel::party::{How, Party, Payee, Record};
+use crate::channel::core::{After, Core, QuickRecv, QuickSend, Received, Sent, Side, Tried};
+use crate::channel::party::{Due, How, Party, Payee, Record};
 use crate::fiber::alarm::NEVER;
 use crate::fiber::cell::AbortOnUnwind;
-use crate::fiber::owed::Owed;
 use crate::fiber::reasons::Reasons;
 use crate::fiber::waiters::Waiter;
 use crate::machine::park;
@@ -107,21 +107,33 @@ impl<T> Flow<T> {
     }
 
     /// Sends, and waits until `at_ns` for room. Cancellation and deadlines unwind.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send(&self, message: T, at_ns: u64) -> Result<(), (T, Failed)> {
-        match self.try_send(message) {
-            Err((message, Failed::NotYet)) => self.send_slow(message, at_ns),
-            sent => sent,
+        match self.core.send_quick(message) {
+            QuickSend::Done => Ok(()),
+            QuickSend::Wake(wake) => {
+                settle_up(wake);
+                Ok(())
+            }
+            QuickSend::Slow(message) => self.send_slow(message, at_ns),
         }
     }
 
     #[inline(never)]
     fn send_slow(&self, message: T, at_ns: u64) -> Result<(), (T, Failed)> {
-        if at_ns == NEVER {
-            park::refuse_if_stuck();
-        }
         let me = Me::get();
-        let record = Waiter::new(me.header(), Party::new(None));
+        let message = if at_ns == NEVER && me.may_be_refused() {
+            match self.try_send(message) {
+                Err((message, Failed::NotYet)) => {
+                    park::refuse_if_stuck();
+                    message
+                }
+                sent => return sent,
+            }
+        } else {
+            message
+        };
+        let record = waiter(&me);
         // SAFETY: new, and in this frame until it is out again.
         match unsafe { self.core.send_or_wait(message, &record) } {
             Tried::Now(Sent::Done(after)) => {
@@ -133,10 +145,10 @@ impl<T> Flow<T> {
             Tried::Waits(after) => self.finish(after),
         }
         let stayed = line::stay_until_paid(
-            &record.owed,
+            &record.what.due.owed,
             at_ns,
             |leave| self.core.in_line(Side::Senders, &record, leave),
-            || until_paid(&record.owed, || record.what.is_ready()),
+            || until_paid(&record.what.due),
         );
         // SAFETY: out of the line, and let go: ours again.
         let message = unsafe { record.what.take() };
@@ -158,8 +170,7 @@ impl<T> Flow<T> {
             // It may meet a sender that selects, and then waits for its message.
             park::refuse_if_stuck();
         }
-        let me = Me::get();
-        let record = Waiter::new(me.header(), Party::new(None));
+        let record = waiter(&Me::get());
         match self.core.try_recv(&record) {
             Received::Message(message, after) => {
                 self.finish(after);
@@ -175,8 +186,48 @@ impl<T> Flow<T> {
     }
 
     /// Receives, and waits until `at_ns` for a message. Cancellation and deadlines unwind.
+    ///
+    /// Inlined for the same reason as `park::sleep`.
     #[inline(always)]
     pub(super) fn recv(&self, at_ns: u64) -> Result<T, Failed> {
+        let mut slot = MaybeUninit::uninit();
+        // SAFETY: in this frame until it is out again, below. Nothing is left in it then.
+        match unsafe { self.core.recv_quick(&mut slot, park::simple) } {
+            QuickRecv::Message(message) => return Ok(message),
+            QuickRecv::Waits => {}
+            QuickRecv::Slow => return self.recv_slow(at_ns),
+        }
+        // SAFETY: filled, as it waits.
+        let record = unsafe { slot.assume_init_ref() };
+        match self.stay(record, at_ns) {
+            Some(received) => received,
+            None => self.recv_slow(at_ns),
+        }
+    }
+
+    /// Stays in the receivers' line. `None`: it begins again.
+    #[inline(always)]
+    fn stay(&self, record: &Record<T>, at_ns: u64) -> Option<Result<T, Failed>> {
+        let stayed = line::stay_until_paid(
+            &record.what.due.owed,
+            at_ns,
+            |leave| self.core.in_line(Side::Receivers, record, leave),
+            || until_paid(&record.what.due),
+        );
+        match stayed {
+            Ok(()) => match record.what.how() {
+                // SAFETY: let go: ours again.
+                How::Passed => Some(unsafe { record.what.take() }.ok_or(Failed::Closed)),
+                How::Again => None,
+                _ => Some(Err(Failed::Closed)),
+            },
+            Err(Early::TimedOut) => Some(Err(Failed::NotYet)),
+            Err(Early::Unwind(unwind)) => unwind.unwind(),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_slow(&self, at_ns: u64) -> Result<T, Failed> {
         loop {
             let me = Me::get();
             if me.may_be_refused() {
@@ -186,7 +237,7 @@ impl<T> Flow<T> {
                     received => return received,
                 }
             }
-            let record = Waiter::new(me.header(), Party::new(None));
+            let record = waiter(&me);
             // SAFETY: new, and in this frame until it is out again.
             match unsafe { self.core.recv_or_wait(&record) } {
                 Tried::Now(Received::Message(message, after)) => {
@@ -203,21 +254,8 @@ impl<T> Flow<T> {
                 Tried::Now(_) => return Err(Failed::Closed),
                 Tried::Waits(after) => self.finish(after),
             }
-            let stayed = line::stay_until_paid(
-                &record.owed,
-                at_ns,
-                |leave| self.core.in_line(Side::Receivers, &record, leave),
-                || until_paid(&record.owed, || record.what.is_ready()),
-            );
-            match stayed {
-                Ok(()) => match record.what.how() {
-                    // SAFETY: let go: ours again.
-                    How::Passed => return unsafe { record.what.take() }.ok_or(Failed::Closed),
-                    How::Again => {}
-                    _ => return Err(Failed::Closed),
-                },
-                Err(Early::TimedOut) => return Err(Failed::NotYet),
-                Err(Early::Unwind(unwind)) => unwind.unwind(),
+            if let Some(received) = self.stay(&record, at_ns) {
+                return received;
             }
         }
     }
@@ -226,7 +264,7 @@ impl<T> Flow<T> {
     /// it does as soon as its fiber runs. `None`: it does not.
     #[cold]
     pub(super) fn await_partner(&self, record: &Record<T>) -> Option<T> {
-        until_paid(&record.owed, || record.what.is_ready());
+        until_paid(&record.what.due);
         // SAFETY: let go: ours again.
         unsafe { record.what.take() }
     }
@@ -248,11 +286,18 @@ pub(super) fn settle_up(wake: Payee) {
 
 /// By one who was claimed: until it is paid (PARTY-4).
 #[cold]
-pub(super) fn until_paid(owed: &Owed, is_ready: impl Fn() -> bool) {
+pub(super) fn until_paid(due: &Due) {
     let bomb = AbortOnUnwind("a wait for a claimed place in a line was refused");
-    while !is_ready() {
+    while !due.is_ready() {
         cancel::sleep_uncancelled(Reasons::QUEUE.0);
     }
-    settle(owed);
+    settle(&due.owed);
     std::mem::forget(bomb);
+}
+
+/// A record for the caller.
+fn waiter<T>(me: &Me) -> Record<T> {
+    let record = Waiter::of_nobody(Party::new(None));
+    record.what.due.owed.set(me.header());
+    record
 }

@@ -11,7 +11,7 @@
 //! has yet to come up with its message. So who was claimed waits for `ready`, and only then spins for the last touch.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use crate::fiber::header::Header;
 use crate::fiber::owed::Owed;
@@ -23,22 +23,17 @@ const ABORTED: u32 = 1;
 /// And the number of the case.
 const SELECTED: u32 = 2;
 
-/// What the cases of one selection share.
+/// What one who was claimed is owed.
 #[derive(Debug)]
-pub(crate) struct Token {
-    state: AtomicU32,
+pub(crate) struct Due {
     pub(crate) owed: Owed,
     ready: AtomicU32,
 }
 
-impl Token {
-    /// For that fiber, or plain thread.
-    pub(crate) fn new(me: *const Header) -> Self {
-        let owed = Owed::new();
-        owed.set(me);
+impl Due {
+    fn new() -> Self {
         Self {
-            state: AtomicU32::new(WAITING),
-            owed,
+            owed: Owed::new(),
             ready: AtomicU32::new(0),
         }
     }
@@ -47,6 +42,25 @@ impl Token {
     pub(crate) fn is_ready(&self) -> bool {
         // Acquire: pairs with Payee::announce.
         self.ready.load(Ordering::Acquire) != 0
+    }
+}
+
+/// What the cases of one selection share.
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) due: Due,
+    state: AtomicU32,
+}
+
+impl Token {
+    /// For that fiber, or plain thread.
+    pub(crate) fn new(me: *const Header) -> Self {
+        let due = Due::new();
+        due.owed.set(me);
+        Self {
+            due,
+            state: AtomicU32::new(WAITING),
+        }
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -64,7 +78,7 @@ impl Token {
     }
 
     fn leave_waiting(&self, state: u32) -> bool {
-        // AcqRel: who claims sees what the owner wrote into its case, and the owner, by `owed`, what was done to it.
+        // AcqRel: who claims sees what the owner wrote into its case, and the owner, by `due`, what was done to it.
         self.state
             .compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
@@ -72,7 +86,7 @@ impl Token {
 
     /// By the owner, once it was let go: which case it is.
     pub(crate) fn selected(&self) -> Option<usize> {
-        // Relaxed: ordered by `owed`.
+        // Relaxed: ordered by `due`.
         self.state
             .load(Ordering::Relaxed)
             .checked_sub(SELECTED)
@@ -112,7 +126,8 @@ pub(crate) struct Party<T> {
     how: Cell<How<T>>,
     token: Cell<*const Token>,
     case: Cell<u32>,
-    ready: AtomicU32,
+    /// Of one that waits alone.
+    pub(crate) due: Due,
 }
 
 // SAFETY: the cells are used under the channel's latch, then by who claimed the party, then by its owner (PARTY-1).
@@ -124,21 +139,20 @@ pub(crate) type Parties<T> = Waiters<Party<T>>;
 /// Whom to wake, once the latch is free.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub(crate) struct Payee {
-    owed: *const Owed,
-    ready: *const AtomicU32,
-}
+pub(crate) struct Payee(NonNull<Due>);
 
 impl Payee {
     /// Says that the claimed party can go on, once it is paid: by what is returned.
     ///
     /// # Safety
     /// It has not been paid yet.
+    #[inline(always)]
     pub(crate) unsafe fn announce(self) -> *const Owed {
-        // Release: publishes message and `how`.
         // SAFETY: its owner stays until it is let go.
-        unsafe { &*self.ready }.store(1, Ordering::Release);
-        self.owed
+        let due = unsafe { self.0.as_ref() };
+        // Release: publishes message and `how`.
+        due.ready.store(1, Ordering::Release);
+        &raw const due.owed
     }
 }
 
@@ -149,7 +163,7 @@ impl<T> Party<T> {
             how: Cell::new(How::Waits),
             token: Cell::new(ptr::null()),
             case: Cell::new(0),
-            ready: AtomicU32::new(0),
+            due: Due::new(),
         }
     }
 
@@ -158,13 +172,7 @@ impl<T> Party<T> {
         self.how.set(How::Waits);
         self.token.set(token);
         self.case.set(case as u32);
-        self.ready.store(0, Ordering::Relaxed);
-    }
-
-    /// See PARTY-4. Of one that waits alone.
-    pub(crate) fn is_ready(&self) -> bool {
-        // Acquire: pairs with Payee::announce.
-        self.ready.load(Ordering::Acquire) != 0
+        self.due.ready.store(0, Ordering::Relaxed);
     }
 
     /// By its owner, before or after its stay, or by who claimed it.
@@ -183,11 +191,11 @@ impl<T> Party<T> {
         token.is_null() || (token != me && unsafe { &*token }.is_waiting())
     }
 
-    /// Under the latch, of one in the line.
-    fn claim(&self) -> bool {
-        let token = self.token.get();
-        // SAFETY: as above.
-        token.is_null() || unsafe { &*token }.claim(self.case.get())
+    /// Under the latch, of a case of a selection.
+    #[inline(never)]
+    fn claim_token(&self) -> bool {
+        // SAFETY: in a line until now, so its owner has not left (WAITERS-1).
+        unsafe { &*self.token.get() }.claim(self.case.get())
     }
 
     /// # Safety
@@ -208,16 +216,13 @@ impl<T> Party<T> {
 }
 
 /// Takes the first party out that can be claimed; those of PARTY-2 go, too. Under the latch.
-#[inline]
+#[inline(always)]
 pub(crate) fn claim_first<T>(line: &mut Parties<T>) -> Option<*const Record<T>> {
     loop {
-        let record = line.first()?;
-        // SAFETY: in the line, under its latch.
-        let party = unsafe { &*record };
-        let claimed = party.what.claim();
-        // SAFETY: in the line.
-        unsafe { line.remove(record) };
-        if claimed {
+        let record = line.pop_front()?;
+        // SAFETY: was in the line, under its latch, and its owner needs the latch to leave.
+        let party = unsafe { &(*record).what };
+        if party.token.get().is_null() || party.claim_token() {
             return Some(record);
         }
     }
@@ -227,21 +232,15 @@ pub(crate) fn claim_first<T>(line: &mut Parties<T>) -> Option<*const Record<T>> 
 ///
 /// # Safety
 /// Claimed by the caller, who has not paid yet.
+#[inline(always)]
 pub(crate) unsafe fn payee<T>(record: *const Record<T>) -> Payee {
     // SAFETY: by contract its owner stays.
-    let record = unsafe { &*record };
-    let token = record.what.token.get();
+    let party = unsafe { &(*record).what };
+    let token = party.token.get();
     if token.is_null() {
-        Payee {
-            owed: &raw const record.owed,
-            ready: &raw const record.what.ready,
-        }
+        Payee(NonNull::from(&party.due))
     } else {
         // SAFETY: the token lies in the owner's frame, too.
-        let token = unsafe { &*token };
-        Payee {
-            owed: &raw const token.owed,
-            ready: &raw const token.ready,
-        }
+        Payee(NonNull::from(unsafe { &(*token).due }))
     }
 }

@@ -38,7 +38,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// If the channel is empty, and all senders are gone.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
         match &self.source {
             Source::Flow(flow) => flow.recv(NEVER).map_err(|_| RecvError),

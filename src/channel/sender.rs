@@ -31,7 +31,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// If all receivers are gone; the message is in the error.
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.flow
             .send(message, NEVER)

@@ -35,6 +35,18 @@ impl<W> Waiter<W> {
         }
     }
 
+    /// For nobody: `what` says who waits.
+    #[inline(always)]
+    pub(crate) fn of_nobody(what: W) -> Self {
+        Self {
+            owed: Owed::new(),
+            what,
+            next: Cell::new(ptr::null()),
+            prev: Cell::new(ptr::null()),
+            queued: Cell::new(false),
+        }
+    }
+
     /// True if it is in the list. Under the list's lock.
     pub(crate) fn is_queued(&self) -> bool {
         self.queued.get()
@@ -67,6 +79,7 @@ impl<W> Waiters<W> {
 
     /// # Safety
     /// The record is in no list, and stays where it is until it has left this one (WAITERS-1).
+    #[inline(always)]
     pub(crate) unsafe fn push_back(&mut self, record: *const Waiter<W>) {
         // SAFETY: by contract.
         let waiter = unsafe { &*record };
@@ -106,6 +119,25 @@ impl<W> Waiters<W> {
     /// The one that has waited longest.
     pub(crate) fn first(&self) -> Option<*const Waiter<W>> {
         (!self.head.is_null()).then_some(self.head)
+    }
+
+    /// Takes out the one that has waited longest; the caller owes it a wake.
+    #[inline(always)]
+    pub(crate) fn pop_front(&mut self) -> Option<*const Waiter<W>> {
+        let record = self.first()?;
+        // SAFETY: in the list.
+        let waiter = unsafe { &*record };
+        let next = waiter.next.get();
+        self.head = next;
+        if next.is_null() {
+            self.tail = ptr::null();
+        } else {
+            // SAFETY: in the list.
+            unsafe { &*next }.prev.set(ptr::null());
+        }
+        waiter.queued.set(false);
+        self.len -= 1;
+        Some(record)
     }
 
     /// # Safety

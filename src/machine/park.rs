@@ -56,6 +56,26 @@ pub(crate) fn sleep(mask: u16) -> u16 {
     sleep_slow(mask)
 }
 
+/// As [`sleep`], and also for what may unwind the caller; `None` where that is not simple: the caller is no pinned fiber
+/// that may switch and has waited before.
+#[inline(always)]
+pub(crate) fn sleep_pinned(mask: u16) -> Option<u16> {
+    let (me, header) = running()?;
+    // SAFETY: the running fiber is alive.
+    let fiber = unsafe { &*header };
+    if must_block(me) || !fiber.absorbed.get() {
+        return None;
+    }
+    let mask = mask | fiber.ends.get();
+    if fiber.reasons.get() & mask == 0 {
+        fiber.mask.set(mask);
+        fiber.state.set(State::Parked);
+        me.counters().parks.add(1);
+        switch_out(me, fiber, Outcome::Parked);
+    }
+    Some(take_own(fiber, mask))
+}
+
 /// Consumes what is accepted of a pinned fiber's reasons.
 #[inline(always)]
 fn take_own(fiber: &Header, mask: u16) -> u16 {
@@ -310,6 +330,13 @@ pub(crate) fn refuse_if_stuck() {
         Some(_) => {}
         None => refuse_block(None),
     }
+}
+
+/// The running fiber, if it is one and no run of the deterministic mode refuses it a wait.
+#[inline(always)]
+pub(crate) fn simple() -> Option<*const Header> {
+    let (me, header) = running()?;
+    (!me.machine().is_driven()).then_some(header)
 }
 
 /// A number below `bound`, which is not zero: of the worker's own chance, or of what the threads share.

@@ -57,7 +57,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// If the receiver is gone; the message is in the error.
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.0
             .send(message)
@@ -73,7 +73,7 @@ impl<T> SyncSender<T> {
     ///
     /// # Errors
     /// If the receiver is gone; the message is in the error.
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.0
             .send(message)
@@ -108,7 +108,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// If the channel is empty, and all senders are gone.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.channel.recv().map_err(|_| RecvError)
     }

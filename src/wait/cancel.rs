@@ -221,6 +221,16 @@ pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
 /// Waits like [`park::sleep`]; `Err` if the fiber is cancelled, or an enclosing deadline has passed.
 #[inline(always)]
 pub(crate) fn sleep(mask: u16) -> Result<u16, Unwind> {
+    if cfg!(panic = "unwind")
+        && let Some(reasons) = park::sleep_pinned(mask)
+    {
+        if reasons & mask != 0 {
+            return Ok(reasons & mask);
+        }
+        if let Some(unwind) = judge(reasons) {
+            return Err(unwind);
+        }
+    }
     loop {
         let ends = ends();
         let reasons = park::sleep(mask | ends);
