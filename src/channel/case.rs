@@ -130,7 +130,12 @@ impl<T> Case for RecvCase<'_, T> {
     fn try_now(&self) -> bool {
         let message = match self.source {
             Source::Flow(flow) => match flow.core.take_quick() {
-                QuickRecv::Message(message) => Some(message),
+                QuickRecv::Message(message, wake) => {
+                    if let Some(wake) = wake {
+                        settle_up(wake);
+                    }
+                    Some(message)
+                }
                 QuickRecv::Waits => None,
                 QuickRecv::Slow => return self.try_slowly(flow),
             },

@@ -109,13 +109,39 @@ impl<T> Flow<T> {
     /// Sends, and waits until `at_ns` for room. Cancellation and deadlines unwind.
     #[inline(always)]
     pub(super) fn send(&self, message: T, at_ns: u64) -> Result<(), (T, Failed)> {
-        match self.core.send_quick(message) {
+        let mut slot = MaybeUninit::uninit();
+        // SAFETY: in this frame until it is out again, below; then its message is taken out.
+        match unsafe { self.core.send_quick(message, &mut slot, park::simple) } {
             QuickSend::Done => Ok(()),
             QuickSend::Wake(wake) => {
                 settle_up(wake);
                 Ok(())
             }
+            // SAFETY: filled, as it waits.
+            QuickSend::Waits => self.stay_to_send(unsafe { slot.assume_init_ref() }, at_ns),
             QuickSend::Slow(message) => self.send_slow(message, at_ns),
+        }
+    }
+
+    /// Stays in the senders' line.
+    #[inline(never)]
+    fn stay_to_send(&self, record: &Record<T>, at_ns: u64) -> Result<(), (T, Failed)> {
+        let stayed = line::stay_until_paid(
+            &record.what.due.owed,
+            at_ns,
+            |leave| self.core.in_line(Side::Senders, record, leave),
+            || until_paid(&record.what.due),
+        );
+        // SAFETY: out of the line, and let go: ours again.
+        let message = unsafe { record.what.take() };
+        match (message, stayed) {
+            (None, _) => Ok(()),
+            (Some(message), Ok(())) => Err((message, Failed::Closed)),
+            (Some(message), Err(Early::TimedOut)) => Err((message, Failed::NotYet)),
+            (Some(message), Err(Early::Unwind(unwind))) => {
+                drop(message);
+                unwind.unwind()
+            }
         }
     }
 
@@ -144,23 +170,7 @@ impl<T> Flow<T> {
             Tried::Now(Sent::Full(message)) => return Err((message, Failed::NotYet)),
             Tried::Waits(after) => self.finish(after),
         }
-        let stayed = line::stay_until_paid(
-            &record.what.due.owed,
-            at_ns,
-            |leave| self.core.in_line(Side::Senders, &record, leave),
-            || until_paid(&record.what.due),
-        );
-        // SAFETY: out of the line, and let go: ours again.
-        let message = unsafe { record.what.take() };
-        match (message, stayed) {
-            (None, _) => Ok(()),
-            (Some(message), Ok(())) => Err((message, Failed::Closed)),
-            (Some(message), Err(Early::TimedOut)) => Err((message, Failed::NotYet)),
-            (Some(message), Err(Early::Unwind(unwind))) => {
-                drop(message);
-                unwind.unwind()
-            }
-        }
+        self.stay_to_send(&record, at_ns)
     }
 
     /// Receives if there is a message.
@@ -193,7 +203,12 @@ impl<T> Flow<T> {
         let mut slot = MaybeUninit::uninit();
         // SAFETY: in this frame until it is out again, below. Nothing is left in it then.
         match unsafe { self.core.recv_quick(&mut slot, park::simple) } {
-            QuickRecv::Message(message) => return Ok(message),
+            QuickRecv::Message(message, wake) => {
+                if let Some(wake) = wake {
+                    settle_up(wake);
+                }
+                return Ok(message);
+            }
             QuickRecv::Waits => {}
             QuickRecv::Slow => return self.recv_slow(at_ns),
         }

@@ -184,6 +184,11 @@ impl<T> Party<T> {
         self.how.set(how);
     }
 
+    /// True if it waits for this channel alone.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.token.get().is_null()
+    }
+
     /// True if somebody else's claim could succeed; `me`: the token of who asks.
     pub(crate) fn is_open_to(&self, me: *const Token) -> bool {
         let token = self.token.get();
