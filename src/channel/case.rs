@@ -4,10 +4,11 @@ use std::cell::{Cell, OnceCell};
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-use crate::channel::core::{Promise, QuickRecv, Received, Side};
+use crate::channel::core::{Promise, Received, Side};
 use crate::channel::error::{RecvError, SendError};
 use crate::channel::flow::{Flow, settle_up};
 use crate::channel::party::{How, Party, Record, Token, payee};
+use crate::channel::quick::QuickRecv;
 use crate::channel::receiver::Source;
 use crate::fiber::alarm::NEVER;
 use crate::fiber::waiters::Waiter;

@@ -12,13 +12,11 @@
 //!
 //! No code of a user's runs under the latch: no message is dropped there, no waker called.
 
-use std::mem::MaybeUninit;
 use std::task::Waker;
 
 use crate::channel::buffer::Buffer;
-use crate::channel::party::{How, Parties, Party, Payee, Record, Token, claim_first, payee};
-use crate::fiber::header::Header;
-use crate::fiber::waiters::{Waiter, Waiters};
+use crate::channel::party::{How, Parties, Payee, Record, Token, claim_first, payee};
+use crate::fiber::waiters::Waiters;
 use crate::latch::Latch;
 
 /// One side of a channel.
@@ -30,22 +28,22 @@ pub(crate) enum Side {
 
 /// See the head of the file.
 pub(crate) struct Core<T> {
-    inner: Latch<Inner<T>>,
-    capacity: usize,
+    pub(super) inner: Latch<Inner<T>>,
+    pub(super) capacity: usize,
 }
 
 pub(crate) struct Inner<T> {
-    buffer: Buffer<T>,
+    pub(super) buffer: Buffer<T>,
     /// Places that senders which select were promised.
-    promised: usize,
+    pub(super) promised: usize,
     /// What makes an operation anything but simple.
-    flags: u8,
-    senders: Parties<T>,
-    receivers: Parties<T>,
+    pub(super) flags: u8,
+    pub(super) senders: Parties<T>,
+    pub(super) receivers: Parties<T>,
     /// Who wants to look again after every change: each is told once.
-    watchers: Parties<()>,
-    wakers: Vec<(u64, Waker)>,
-    next_waker: u64,
+    pub(super) watchers: Parties<()>,
+    pub(super) wakers: Vec<(u64, Waker)>,
+    pub(super) next_waker: u64,
 }
 
 /// All senders are gone.
@@ -53,28 +51,7 @@ const NO_SENDERS: u8 = 1;
 /// All receivers are gone.
 const NO_RECEIVERS: u8 = 1 << 1;
 /// Somebody watches.
-const WATCHED: u8 = 1 << 2;
-
-/// What came of an attempt to send without much ado.
-pub(crate) enum QuickSend<T> {
-    Done,
-    /// That receiver has it.
-    Wake(Payee),
-    /// The record is in the line, with the message.
-    Waits,
-    /// It is not that simple.
-    Slow(T),
-}
-
-/// What came of an attempt to receive without much ado.
-pub(crate) enum QuickRecv<T> {
-    /// And a sender, perhaps, that can go on.
-    Message(T, Option<Payee>),
-    /// The record is in the line.
-    Waits,
-    /// It is not that simple.
-    Slow,
-}
+pub(super) const WATCHED: u8 = 1 << 2;
 
 /// What came of an attempt to send.
 pub(crate) enum Sent<T> {
@@ -131,7 +108,7 @@ impl<T> Inner<T> {
     }
 
     /// True if that side could go on at once; its own cases, `me`'s, do not count.
-    fn is_ready(&self, side: Side, capacity: usize, me: *const Token) -> bool {
+    pub(super) fn is_ready(&self, side: Side, capacity: usize, me: *const Token) -> bool {
         match side {
             Side::Senders => {
                 self.flags & NO_RECEIVERS != 0
@@ -147,7 +124,7 @@ impl<T> Inner<T> {
     }
 
     /// A place has become free: it goes to the first sender that waits for one; its message, perhaps, to a receiver.
-    fn refill(&mut self, capacity: usize) -> After {
+    pub(super) fn refill(&mut self, capacity: usize) -> After {
         let mut after = self.after(None);
         if self.buffer.len() + self.promised < capacity
             && let Some(record) = claim_first(&mut self.senders)
@@ -226,128 +203,6 @@ impl<T> Core<T> {
     pub(crate) fn is_full(&self) -> bool {
         let inner = self.inner.lock();
         inner.buffer.len() + inner.promised >= self.capacity
-    }
-
-    /// Sends the message if that is simple, or waits: then `slot` is filled, for whom `me` says, unless it says that this
-    /// is not simple either.
-    ///
-    /// # Safety
-    /// The slot stays where it is until the record in it has left the line (WAITERS-1).
-    #[inline(always)]
-    pub(crate) unsafe fn send_quick(
-        &self,
-        message: T,
-        slot: &mut MaybeUninit<Record<T>>,
-        me: impl FnOnce() -> Option<*const Header>,
-    ) -> QuickSend<T> {
-        let mut inner = self.inner.lock();
-        if inner.flags != 0 {
-            return QuickSend::Slow(message);
-        }
-        if let Some(record) = claim_first(&mut inner.receivers) {
-            // SAFETY: claimed by us, not paid yet.
-            return unsafe {
-                (*record).what.put(message);
-                (*record).what.set_how(How::Passed);
-                QuickSend::Wake(payee(record))
-            };
-        }
-        if inner.buffer.len() + inner.promised < self.capacity {
-            inner.buffer.push(message);
-            return QuickSend::Done;
-        }
-        let Some(me) = me() else {
-            return QuickSend::Slow(message);
-        };
-        let record = slot.write(Waiter::of_nobody(Party::new(Some(message))));
-        record.what.due.owed.set(me);
-        // SAFETY: by contract.
-        unsafe { inner.senders.push_back(record) };
-        QuickSend::Waits
-    }
-
-    /// Receives a message if that is simple, or waits: then `slot` is filled, for whom `me` says, unless it says that
-    /// this is not simple either.
-    ///
-    /// # Safety
-    /// The slot stays where it is until the record in it has left the line (WAITERS-1).
-    #[inline(always)]
-    pub(crate) unsafe fn recv_quick(
-        &self,
-        slot: &mut MaybeUninit<Record<T>>,
-        me: impl FnOnce() -> Option<*const Header>,
-    ) -> QuickRecv<T> {
-        let mut inner = self.inner.lock();
-        match self.take_in(&mut inner) {
-            QuickRecv::Waits => {}
-            taken => return taken,
-        }
-        let Some(me) = me() else {
-            return QuickRecv::Slow;
-        };
-        let record = slot.write(Waiter::of_nobody(Party::new(None)));
-        record.what.due.owed.set(me);
-        // SAFETY: by contract.
-        unsafe { inner.receivers.push_back(record) };
-        QuickRecv::Waits
-    }
-
-    /// As [`recv_quick`](Self::recv_quick), but does not wait where it would.
-    #[inline(always)]
-    pub(crate) fn take_quick(&self) -> QuickRecv<T> {
-        self.take_in(&mut self.inner.lock())
-    }
-
-    #[inline(always)]
-    fn take_in(&self, inner: &mut Inner<T>) -> QuickRecv<T> {
-        if inner.flags != 0 {
-            return QuickRecv::Slow;
-        }
-        if inner.senders.first().is_some() {
-            return self.take_from_sender(inner);
-        }
-        match inner.buffer.pop() {
-            Some(message) => QuickRecv::Message(message, None),
-            None => QuickRecv::Waits,
-        }
-    }
-
-    /// Where senders wait: if the first one waits for this channel alone, it has a message, and may go on.
-    #[inline(never)]
-    fn take_from_sender(&self, inner: &mut Inner<T>) -> QuickRecv<T> {
-        let is_simple = inner.senders.first().is_some_and(|record| {
-            // SAFETY: in the line, under the latch.
-            unsafe { &(*record).what }.is_alone()
-        });
-        let oldest = inner.buffer.pop();
-        if !is_simple || (oldest.is_none() && self.capacity != 0) {
-            // A selection's case; or all places were promised.
-            return match oldest {
-                Some(message) => {
-                    let after = inner.refill(self.capacity);
-                    debug_assert!(after.wake_too.is_none(), "CORE-1: no receiver waits");
-                    QuickRecv::Message(message, after.wake)
-                }
-                None => QuickRecv::Slow,
-            };
-        }
-        let Some(record) = claim_first(&mut inner.senders) else {
-            return QuickRecv::Slow;
-        };
-        // SAFETY: claimed by us, not paid yet.
-        let (sender, wake) = unsafe { (&(*record).what, payee(record)) };
-        sender.set_how(How::Passed);
-        // SAFETY: claimed by us.
-        let Some(newest) = (unsafe { sender.take() }) else {
-            unreachable!("a sender that waits for one channel alone has a message")
-        };
-        match oldest {
-            Some(oldest) => {
-                inner.buffer.push(newest);
-                QuickRecv::Message(oldest, Some(wake))
-            }
-            None => QuickRecv::Message(newest, Some(wake)),
-        }
     }
 
     /// Sends the message if that is possible at once.
@@ -529,30 +384,6 @@ impl<T> Core<T> {
             .is_ready(side, self.capacity, std::ptr::null())
     }
 
-    /// Puts one who wants to be told of the next change into the line; false if that side could go on at once.
-    ///
-    /// # Safety
-    /// As [`enter`](Self::enter).
-    pub(crate) unsafe fn watch(&self, side: Side, record: &Record<()>) -> bool {
-        let mut inner = self.inner.lock();
-        if inner.is_ready(side, self.capacity, std::ptr::null()) {
-            return false;
-        }
-        // SAFETY: by contract.
-        unsafe { inner.watchers.push_back(record) };
-        inner.flags |= WATCHED;
-        true
-    }
-
-    /// Takes out one who was to be told.
-    pub(crate) fn unwatch(&self, record: &Record<()>) {
-        let mut inner = self.inner.lock();
-        if record.is_queued() {
-            // SAFETY: it is queued.
-            unsafe { inner.watchers.remove(record) };
-        }
-    }
-
     /// Ends one side. What is left in the buffer of a channel without receivers is returned, to be dropped outside.
     pub(crate) fn close(&self, side: Side) -> Buffer<T> {
         let mut left = Buffer::new();
@@ -580,46 +411,5 @@ impl<T> Core<T> {
             (*record).what.set_how(How::Closed);
             Some(payee(record))
         }
-    }
-
-    /// Has that waker woken after the next change; false if a receiver could go on at once. `key`: where it is known
-    /// from an earlier time. The waker that it replaces is returned, to be dropped outside.
-    pub(crate) fn watch_by(&self, key: &mut Option<u64>, waker: Waker) -> (bool, Option<Waker>) {
-        let mut inner = self.inner.lock();
-        if inner.is_ready(Side::Receivers, self.capacity, std::ptr::null()) {
-            return (false, Some(waker));
-        }
-        if let Some(known) = inner.wakers.iter_mut().find(|(own, _)| Some(*own) == *key) {
-            return (true, Some(std::mem::replace(&mut known.1, waker)));
-        }
-        inner.next_waker += 1;
-        *key = Some(inner.next_waker);
-        let entry = (inner.next_waker, waker);
-        inner.wakers.push(entry);
-        inner.flags |= WATCHED;
-        (true, None)
-    }
-
-    /// Forgets that waker.
-    pub(crate) fn unwatch_by(&self, key: u64) -> Option<Waker> {
-        let mut inner = self.inner.lock();
-        let at = inner.wakers.iter().position(|(own, _)| *own == key)?;
-        Some(inner.wakers.swap_remove(at).1)
-    }
-
-    /// All who watch: each is to be told once.
-    pub(crate) fn take_watchers(&self) -> (Vec<Payee>, Vec<(u64, Waker)>) {
-        let mut payees = Vec::new();
-        let mut inner = self.inner.lock();
-        while let Some(record) = claim_first(&mut inner.watchers) {
-            // SAFETY: claimed by us, not paid yet.
-            payees.push(unsafe {
-                (*record).what.set_how(How::Again);
-                payee(record)
-            });
-        }
-        // Who went away before is not missed.
-        inner.flags &= !WATCHED;
-        (payees, std::mem::take(&mut inner.wakers))
     }
 }

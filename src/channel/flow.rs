@@ -4,8 +4,9 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
-use crate::channel::core::{After, Core, QuickRecv, QuickSend, Received, Sent, Side, Tried};
+use crate::channel::core::{After, Core, Received, Sent, Side, Tried};
 use crate::channel::party::{Due, How, Party, Payee, Record};
+use crate::channel::quick::{QuickRecv, QuickSend};
 use crate::fiber::alarm::NEVER;
 use crate::fiber::cell::AbortOnUnwind;
 use crate::fiber::reasons::Reasons;

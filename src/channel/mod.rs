@@ -28,10 +28,12 @@ mod error;
 mod flow;
 mod macros;
 mod party;
+mod quick;
 mod receiver;
 mod select;
 mod sender;
 mod timer;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
