@@ -23,12 +23,34 @@
 //! As in std, a lock is poisoned if a *panic* unwinds through its guard. An unwind by cancellation or by a
 //! [`timeout`](crate::timeout) is none: it is orderly, comes at waits only, and does not poison.
 
+mod barrier;
+mod batch;
+mod condvar;
 mod contend;
+mod crowd;
+mod lazy_lock;
 pub mod mpsc;
 mod mutex;
+mod once;
+mod once_lock;
+mod pay;
 mod poison;
+mod raw_condvar;
 mod raw_mutex;
+mod raw_once;
+mod raw_rwlock;
+mod rwlock;
+mod rwlock_guards;
 
+pub use barrier::{Barrier, BarrierWaitResult};
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use lazy_lock::LazyLock;
 pub use mutex::{Mutex, MutexGuard};
+#[expect(deprecated, reason = "std has it")]
+pub use once::ONCE_INIT;
+pub use once::{Once, OnceState};
+pub use once_lock::OnceLock;
+pub use rwlock::RwLock;
+pub use rwlock_guards::{RwLockReadGuard, RwLockWriteGuard};
 pub use std::sync::atomic;
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak};

@@ -5,6 +5,7 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
@@ -229,6 +230,45 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     pub(super) fn mutex(&self) -> &'a Mutex<T> {
         self.lock
     }
+
+    /// Unlocks, to lock again after a wait. Poisons nothing: the guard is to come back.
+    pub(super) fn unlock_to_wait(self) -> Unlocked<'a, T> {
+        let guard = ManuallyDrop::new(self);
+        let unlocked = Unlocked {
+            lock: guard.lock,
+            before: guard.before,
+        };
+        guard.unlock();
+        unlocked
+    }
+
+    #[inline]
+    fn unlock(&self) {
+        if let Some(next) = self.lock.raw.unlock() {
+            // SAFETY: taken out of the line, so owed its wake by us, once.
+            unsafe { pay(&(*next).owed) };
+        }
+    }
+}
+
+/// A guard that waits for something, without the lock.
+pub(super) struct Unlocked<'a, T: ?Sized> {
+    lock: &'a Mutex<T>,
+    before: Before,
+}
+
+impl<'a, T: ?Sized> Unlocked<'a, T> {
+    /// The guard again. Not cancelled.
+    pub(super) fn lock_again(self) -> MutexGuard<'a, T> {
+        if !self.lock.raw.try_fast() {
+            contend::lock(&self.lock.raw);
+        }
+        MutexGuard {
+            lock: self.lock,
+            before: self.before,
+            not_send: PhantomData,
+        }
+    }
 }
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
@@ -237,10 +277,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
         if self.before.poisons() {
             self.lock.raw.poison();
         }
-        if let Some(next) = self.lock.raw.unlock() {
-            // SAFETY: taken out of the line, so owed its wake by us, once.
-            unsafe { pay(&(*next).owed) };
-        }
+        self.unlock();
     }
 }
 
