@@ -1,7 +1,8 @@
 //! Buffer: the messages of a channel that nobody has received yet, first in first out.
 //!
 //! Blocks of slots, so that it grows and shrinks a block at a time: a ring that doubles would copy a million messages
-//! under the channel's latch. One empty block is kept, so a channel that goes to and fro allocates nothing.
+//! under the channel's latch. One empty block is kept, so a channel that goes to and fro allocates nothing. A message
+//! that comes while there is no other needs no block: a channel for one message is one allocation.
 
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
@@ -35,6 +36,9 @@ pub(super) struct Buffer<T> {
     back: Block<T>,
     head: usize,
     tail: usize,
+    /// The oldest message, if it came when there was no other.
+    first: Option<T>,
+    /// With that one.
     len: usize,
     spare: Option<Block<T>>,
 }
@@ -53,6 +57,7 @@ impl<T> Buffer<T> {
             head: 0,
             // Full: the first push takes a block.
             tail: Self::SLOTS,
+            first: None,
             len: 0,
             spare: None,
         }
@@ -65,6 +70,11 @@ impl<T> Buffer<T> {
 
     #[inline(always)]
     pub(super) fn push(&mut self, message: T) {
+        if self.len == 0 {
+            self.first = Some(message);
+            self.len = 1;
+            return;
+        }
         if self.tail == Self::SLOTS {
             self.grow();
         }
@@ -91,10 +101,13 @@ impl<T> Buffer<T> {
         if self.len == 0 {
             return None;
         }
+        self.len -= 1;
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
         // SAFETY: `len` says that there is a message; the oldest lies here, and is read once.
         let message = unsafe { (*self.front.add(self.head)).assume_init_read() };
         self.head += 1;
-        self.len -= 1;
         if self.len == 0 {
             // There is one block, as each was taken for a message: begin anew in it, it is in the cache.
             self.head = 0;
