@@ -152,7 +152,7 @@ pub(crate) fn nobody_sleeps_deeply_while_nobody_polls() {
     let before = baton.seen();
     let holder = thread::spawn({
         let baton = baton.clone();
-        move || baton.release()
+        move || baton.release(|| true)
     });
     let sleeps = baton.lie_deep(before);
     let woken = holder.join().unwrap();

@@ -25,6 +25,7 @@ use crate::machine::wake::settle;
 use crate::machine::worker::Own;
 use crate::os::poll::block_on;
 use crate::os::socket::would_block;
+use crate::primitive::light_fence;
 use crate::reactor::readiness::{Direction, Found};
 use crate::reactor::table::Record;
 use crate::wait::cancel::{self, Me};
@@ -158,7 +159,10 @@ impl Source {
                 .as_ref()
                 .is_none_or(|reactor| reactor.is_left_behind())
             {
-                own.watch(fd, record)?;
+                if own.watch(fd, record)? {
+                    light_fence();
+                    worker.machine().rouse_dedicated();
+                }
                 self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
                 inner.reactor = Some(Arc::clone(own));
             }

@@ -15,7 +15,9 @@
 //! BATON-1: at no time does the dedicated thread sleep deeply while nobody holds the baton, for longer than it takes
 //! the last holder to get from `release` to its futex call. Both sides write, fence, read: the holder
 //! stores `holder`, fences, reads `watch`; the dedicated thread stores DEEP, fences, reads `holder`. One of them
-//! sees the other. The stamp in `holder` tells it whether that is the same holding as before its nap.
+//! sees the other. That is about sources: without any, nobody need look, and whoever registers the first one rouses the
+//! dedicated thread itself (it registers, fences, reads `watch`; the holder stores `holder`, fences, reads the number of
+//! sources). Workers that sleep elsewhere come up for their deadlines by themselves, a little late. The stamp in `holder` tells it whether that is the same holding as before its nap.
 //! BATON-2: nothing is lost whoever polls: the readiness words take events from any thread, in any order. The baton
 //! decides about cost only; so it may be taken while the dedicated thread still blocks in the reactor (the kernel
 //! wakes the latest comer first, and that thread stops polling after its next event, or a while).
@@ -84,14 +86,15 @@ impl Baton {
                 .is_ok()
     }
 
-    /// By the holder: true if it must now wake the dedicated thread, by its futex.
+    /// By the holder: true if it must now wake the dedicated thread, by its futex. `wanted`: somebody must look into the
+    /// reactor from now on.
     #[must_use]
-    pub(crate) fn release(&self) -> bool {
+    pub(crate) fn release(&self, wanted: impl FnOnce() -> bool) -> bool {
         let old = self.holder.load(Ordering::Relaxed);
         self.holder.store(old & !HOLDER, Ordering::Release);
         // BATON-1.
         light_fence();
-        self.rouse()
+        wanted() && self.rouse()
     }
 
     /// By whoever wants the dedicated thread to look round: true if the caller must now call its futex.

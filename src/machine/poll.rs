@@ -157,6 +157,13 @@ impl Machine {
         }
     }
 
+    /// True if the dedicated thread must see to it that somebody looks into the reactor.
+    pub(crate) fn wants_watch(&self) -> bool {
+        let has_sources = self.reactor.as_ref().is_some_and(|own| own.has_sources());
+        // Any worker may have to serve the deadlines of floating fibers, so none comes up for them by itself.
+        has_sources || (self.config.floating && self.dues.next().is_some())
+    }
+
     /// Gets the dedicated thread to look round, if it sleeps deeply.
     pub(crate) fn rouse_dedicated(&self) {
         if self.baton.rouse() {

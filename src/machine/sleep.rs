@@ -16,6 +16,8 @@ use crate::primitive::heavy_fence;
 /// The sentinel's first nap; each further one is twice as long.
 const NAP_FIRST: Duration = Duration::from_micros(50);
 pub(crate) const NAP_LAST: Duration = Duration::from_millis(1);
+/// How much later than its due a worker comes up by itself.
+const LATE: Duration = Duration::from_micros(100);
 /// How long until an idle worker tries again to get a stack for those that found none.
 pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
@@ -56,14 +58,17 @@ impl Own {
             };
             if self.takes_baton() {
                 let rises = self.wait_outside(timeout);
-                if machine.baton.release() {
+                if machine.baton.release(|| machine.wants_watch()) {
                     futex::wake_one(machine.baton.watch());
                 }
                 if rises {
                     break;
                 }
             } else {
-                let _ = futex::wait(word.futex(), ASLEEP, timeout);
+                let _ = futex::wait(word.futex(), ASLEEP, self.until_due(timeout));
+                if self.is_overdue() {
+                    break;
+                }
             }
             if machine.is_starving() && !word.is_notified() {
                 self.try_again_for_starved();
@@ -131,6 +136,22 @@ impl Own {
             self.become_searcher();
         }
         spare || self.worker().inbox.has_mail() || self.is_due_soon()
+    }
+
+    /// That timeout, or until this worker's own due and a little more: usually whoever waits in the reactor has rung
+    /// before. If all others are busy nobody waits there, and the dedicated thread only looks where there are sources.
+    fn until_due(self, timeout: Option<Duration>) -> Option<Duration> {
+        if !self.local().stated_due.get() {
+            return timeout;
+        }
+        let left_ns = self.next_due().saturating_sub(self.now_ns());
+        let late = Duration::from_nanos(left_ns).saturating_add(LATE);
+        Some(timeout.map_or(late, |timeout| timeout.min(late)))
+    }
+
+    /// True if its own due has passed, and nobody has rung.
+    fn is_overdue(self) -> bool {
+        self.local().stated_due.get() && self.next_due() <= self.now_ns()
     }
 
     /// States when this worker must be up again for its fibers' deadlines. True if that is now.

@@ -143,15 +143,15 @@ impl Reactor {
         self.poll.wait(&mut events.0, timeout_ns);
     }
 
-    /// Registers that record's descriptor. Under the record's lock.
+    /// Registers that record's descriptor. Under the record's lock. True if it is the first: from now on somebody must
+    /// look into the reactor even while all workers are busy.
     ///
     /// # Errors
     /// As [`Poll::watch`].
-    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, record: &Record) -> io::Result<()> {
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, record: &Record) -> io::Result<bool> {
         self.poll.watch(fd, record.token())?;
-        // Relaxed: a hint for those who poll now and then.
-        self.sources.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        // Relaxed: a hint for those who poll now and then; who lets go of the baton is met by a fence (BATON-1).
+        Ok(self.sources.fetch_add(1, Ordering::Relaxed) == 0)
     }
 
     /// True if it is that of a parent that this process was forked from: nobody here ever looks into it.
