@@ -15,7 +15,7 @@ fn forked(f: impl FnOnce() -> bool) {
     assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
     if pid == 0 {
         // SAFETY: a child that hangs is a red test, not a hanging one; alarm takes no pointers.
-        unsafe { libc::alarm(20) };
+        unsafe { libc::alarm(common::limit(20).as_secs() as u32) };
         let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_or(false);
         // SAFETY: ends the child at once.
         unsafe { libc::_exit(if right { 0 } else { 1 }) };

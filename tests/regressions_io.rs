@@ -112,14 +112,14 @@ fn regression_a_deterministic_run_waits_for_no_socket_that_another_machine_watch
     assert_eq!(read, Err(io::ErrorKind::Unsupported));
 }
 
-/// Forks. The child, which has eighteen seconds, runs `f` and ends well if that returns true.
+/// Forks. The child, which has nearly as long as its test, runs `f` and ends well if that returns true.
 fn fork(f: impl FnOnce() -> bool) -> i32 {
     // SAFETY: the child's one thread goes on here, and ends without destructors.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
     if pid == 0 {
         // SAFETY: a child that hangs is a red test, not a hanging one; alarm takes no pointers.
-        unsafe { libc::alarm(18) };
+        unsafe { libc::alarm(common::limit(50).as_secs() as u32) };
         let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_or(false);
         // SAFETY: ends the child at once.
         unsafe { libc::_exit(if right { 0 } else { 1 }) };
@@ -141,7 +141,7 @@ fn machine_of_a_child() -> Runtime {
 /// `blocking` in a forked child gave its job to a thread that only the parent had.
 #[test]
 fn regression_a_forked_child_has_offload_threads_of_its_own() {
-    let test = Test::new(40);
+    let test = Test::new(60);
     let machine = test.machine(Mode::Pinned, 1);
     // Now a thread is idle.
     assert_eq!(machine.run(|| fibers::blocking(|| 4)), 4);
@@ -153,7 +153,7 @@ fn regression_a_forked_child_has_offload_threads_of_its_own() {
 /// A forked child's fibers waited for what its parent's machine watched, where only the parent looks.
 #[test]
 fn regression_a_forked_child_watches_for_itself() {
-    let test = Test::new(40);
+    let test = Test::new(60);
     let machine = test.machine(Mode::Pinned, 1);
     let (mut watched, mut peer) = watched(&machine);
     ended_well(fork(move || {
@@ -169,7 +169,7 @@ fn regression_a_forked_child_watches_for_itself() {
 /// what the parent rang, and the parent's worker slept on.
 #[test]
 fn regression_a_forked_child_silences_no_bell_of_its_parent() {
-    let test = Test::new(40);
+    let test = Test::new(60);
     // Not watched: the watchdog would keep its records.
     drop(Runtime::builder().workers(2).build().unwrap());
     let (mut here, there) = std::os::unix::net::UnixStream::pair().unwrap();

@@ -68,7 +68,8 @@ fn watched() -> MutexGuard<'static, Vec<Watched>> {
 }
 
 impl Test {
-    /// A test that may take `limit_s` seconds. Far more than it needs: the limit catches hangs, nothing else.
+    /// A test that may take `limit_s` seconds, and longer on a machine that others load (`limit`). Far more than it
+    /// needs: the limit catches hangs, nothing else.
     pub fn new(limit_s: u64) -> Self {
         static STARTED: std::sync::Once = std::sync::Once::new();
         static IDS: AtomicU64 = AtomicU64::new(0);
@@ -78,12 +79,11 @@ impl Test {
                 .spawn(watch)
                 .expect("the watchdog starts");
         });
-        let patience = number("TEST_PATIENCE", 1) * if stress() { 20 } else { 1 };
         let id = IDS.fetch_add(1, Ordering::Relaxed);
         watched().push(Watched {
             id,
             name: std::thread::current().name().unwrap_or("?").to_owned(),
-            limit: Duration::from_secs(limit_s * patience),
+            limit: limit(limit_s),
             since: Instant::now(),
             machines: Vec::new(),
         });
@@ -223,6 +223,13 @@ pub fn scaled(usual: usize, stressed: usize) -> usize {
     } else {
         size
     }
+}
+
+/// What a watchdog makes of a limit in seconds.
+pub fn limit(limit_s: u64) -> Duration {
+    // The limits are meant for a machine that does nothing else; this one may be anybody's.
+    let loaded = if stress() { 20 } else { 3 };
+    Duration::from_secs(limit_s * loaded * number("TEST_PATIENCE", 1))
 }
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -486,7 +493,7 @@ pub fn descriptors() -> Vec<String> {
 }
 
 /// Seconds that a child may take.
-pub const CHILD_LIMIT_S: u64 = 10;
+pub const CHILD_LIMIT_S: u64 = 60;
 
 /// Runs this test binary again, with the one test `test` (which looks at `child_case`).
 pub fn child(test: &str, case: &str, env: &[(&str, &str)]) -> Ended {
@@ -510,7 +517,6 @@ pub fn child_under(tool: &[&str], test: &str, case: &str, limit_s: u64) -> Ended
 
 /// As `child_for`, by that command: this binary, with what the child is to find.
 pub fn run_child(mut command: Command, test: &str, case: &str, limit_s: u64) -> Ended {
-    let patience = number("TEST_PATIENCE", 1) * if stress() { 20 } else { 1 };
     command
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env("TEST_CHILD", case)
@@ -531,7 +537,7 @@ pub fn run_child(mut command: Command, test: &str, case: &str, limit_s: u64) -> 
     };
     let stdout = reader(Box::new(stdout));
     let stderr = reader(Box::new(stderr));
-    let end = Instant::now() + Duration::from_secs(limit_s * patience);
+    let end = Instant::now() + limit(limit_s);
     let mut hung = false;
     let status = loop {
         if let Some(status) = child.try_wait().expect("our own child") {
@@ -621,10 +627,10 @@ pub fn cpu_time() -> Duration {
     of(usage.ru_utime) + of(usage.ru_stime)
 }
 
-/// True if there is a stretch of that length, among the next twenty, in which this process hardly computes:
-/// nothing in it spins.
+/// True if there is a stretch of that length, among the next hundred, in which this process hardly computes:
+/// nothing in it spins. What the last burst left behind may take a while on a loaded machine.
 pub fn comes_to_rest(stretch: Duration) -> bool {
-    (0..20).any(|_| {
+    (0..100).any(|_| {
         let before = cpu_time();
         std::thread::sleep(stretch);
         let used = cpu_time() - before;

@@ -19,7 +19,7 @@ use crate::peers::{self, Peer};
 pub(crate) const ANY_PORT: &str = "127.0.0.1:0";
 
 /// How long a server may take to listen.
-const START_PATIENCE: Duration = Duration::from_secs(10);
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a failing server may take to end by itself.
 const END_PATIENCE: Duration = Duration::from_millis(200);

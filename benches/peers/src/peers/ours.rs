@@ -22,7 +22,7 @@ use crate::sample::Sample;
 use crate::workloads::{Job, Workload};
 
 /// How long `ping_pong_apart` waits for another worker to take its fiber.
-const STEAL_PATIENCE: Duration = Duration::from_secs(2);
+const STEAL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `job`, if we can do it.
 pub(super) fn run(job: &Job) -> Option<Sample> {
