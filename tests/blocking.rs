@@ -393,41 +393,54 @@ fn machines_share_the_threads_and_end_without_them() {
     assert_eq!(third.run(|| blocking(|| 7)), 7);
 }
 
+/// Stops a machine, too soon, whose one fiber is in `blocking`: what is told of it.
+fn stop_while_one_blocks(mode: Mode) -> fibers::ShutdownReport {
+    let test = Test::new(60);
+    let machine = test.machine(mode, 2);
+    let (gate, entered) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+    let written = Arc::new(AtomicU64::new(0));
+    let builder = fibers::Builder::new().name("writer".to_owned());
+    let handle = machine.handle();
+    let (inner_gate, inner_entered) = (Arc::clone(&gate), Arc::clone(&entered));
+    let inner_written = Arc::clone(&written);
+    machine.run(move || {
+        let fiber = builder.spawn(move || {
+            let mut borrowed = [0_u64; 64];
+            blocking(|| {
+                inner_entered.open();
+                inner_gate.wait();
+                borrowed.fill(3);
+                inner_written.store(borrowed.iter().sum(), Ordering::Release);
+            });
+            fibers::park();
+        });
+        drop(fiber.unwrap());
+    });
+    entered.wait();
+    let report = machine.shutdown(Duration::from_millis(20)).unwrap_err();
+    // It is left behind as it was; what borrows from it comes to its end, and so does the fiber.
+    gate.open();
+    eventually(|| written.load(Ordering::Acquire) == 192);
+    eventually(|| handle.metrics().cancelled == 1);
+    report
+}
+
 #[test]
 fn a_shutdown_reports_who_blocks_and_leaves_the_borrow_alone() {
     for mode in common::MODES {
-        let test = Test::new(60);
-        let machine = test.machine(mode, 2);
-        let (gate, entered) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
-        let written = Arc::new(AtomicU64::new(0));
-        let builder = fibers::Builder::new().name("writer".to_owned());
-        let handle = machine.handle();
-        let (inner_gate, inner_entered) = (Arc::clone(&gate), Arc::clone(&entered));
-        let inner_written = Arc::clone(&written);
-        machine.run(move || {
-            let fiber = builder.spawn(move || {
-                let mut borrowed = [0_u64; 64];
-                blocking(|| {
-                    inner_entered.open();
-                    inner_gate.wait();
-                    borrowed.fill(3);
-                    inner_written.store(borrowed.iter().sum(), Ordering::Release);
-                });
-                fibers::park();
-            });
-            drop(fiber.unwrap());
-        });
-        entered.wait();
-        let report = machine.shutdown(Duration::from_millis(20)).unwrap_err();
+        let _test = Test::new(60);
+        let report = loop {
+            let report = stop_while_one_blocks(mode);
+            // On a loaded machine its worker may be late with the answer, and is named instead: then once more.
+            if report.busy_workers.is_empty() {
+                break report;
+            }
+        };
         let text = report.to_string();
         assert!(text.contains("fiber 'writer'"), "{text}");
         assert!(text.contains("parked, waits for QUEUE"), "{text}");
         assert!(text.contains("blocking"), "{text}");
         assert_eq!(report.fibers.len(), 1);
-        // It is left behind as it was; what borrows from it comes to its end, and so does the fiber.
-        gate.open();
-        eventually(|| written.load(Ordering::Acquire) == 192);
-        eventually(|| handle.metrics().cancelled == 1);
     }
 }
 
