@@ -82,15 +82,17 @@ fn no_more_descriptors_at_accept() {
                 })
             })
             .collect();
+        // Seldom: to look costs something as well.
         while errors.load(Ordering::Relaxed) < ERRORS {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(20));
         }
         let (used, passed) = (cpu_time() - before, start.elapsed());
         println!("{mode:?}: {used:?} of CPU time in {passed:?}, for {ERRORS} errors");
         assert!(used * 20 <= passed, "more than 5 % of a processor");
-        // Service goes on after one more rest, so after one more error of each acceptor at the most.
-        let before = errors.load(Ordering::Relaxed);
+        // Service goes on after one more rest, so after one more error of each acceptor at the most. Of those that
+        // came before this thread has raised the limit it knows nothing.
         limit_descriptors(1_000);
+        let before = errors.load(Ordering::Relaxed);
         for acceptor in acceptors {
             acceptor.join().unwrap();
         }
@@ -119,8 +121,11 @@ fn the_rest_after_an_error_can_be_ended() {
         limit_descriptors(0);
         let code = |result: std::io::Result<_>| result.map(drop).unwrap_err().raw_os_error();
         assert_eq!(code(listener.accept()), Some(libc::EMFILE));
-        let late = fibers::timeout(Duration::from_millis(1), || listener.accept().map(drop));
-        assert_eq!(late.map_err(drop).map(|_| ()), Err(()));
+        // Again where the rest was over before it was waited for: it is not long.
+        let accept = || fibers::timeout(Duration::from_millis(1), || listener.accept());
+        while let Ok(accepted) = accept() {
+            assert_eq!(code(accepted), Some(libc::EMFILE));
+        }
         listener.set_nonblocking(true).unwrap();
         for _ in 0..1_000 {
             assert_eq!(code(listener.accept()), Some(libc::EMFILE));
