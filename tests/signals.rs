@@ -313,6 +313,9 @@ fn ctrl_c_is_waited_for_once_and_the_next_one_ends_the_program() {
         .into_iter()
         .find(|mode| format!("{mode:?}") == case)
         .expect("a mode");
+    // A shell that starts the tests in the background has it ignored, and so it would be again afterwards.
+    // SAFETY: the default action.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
     let watch = Test::new(60);
     let machine = watch.machine(mode, 2);
     let waiter = machine.spawn(signal::ctrl_c);
