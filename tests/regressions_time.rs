@@ -11,7 +11,7 @@ use fibers::{
 };
 
 mod common;
-use common::{Mode, Test, silence_panics};
+use common::{Mode, Test, eventually, silence_panics};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -47,7 +47,8 @@ fn regression_a_result_whose_destructor_waits_is_dropped_whole() {
         });
         assert_eq!(late, Err(Elapsed));
     }
-    assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    // One whose fiber was late is dropped where that ended.
+    eventually(|| dropped.load(Ordering::Relaxed) == 3);
 }
 
 /// Calls that kept coming kept a timed wait, or one under a deadline, from ever looking at the time.
