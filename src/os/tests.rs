@@ -86,7 +86,8 @@ mod futex_ {
                     });
                     let (start, timeout) = (Instant::now(), Duration::from_millis(50));
                     assert_eq!(futex::wait(&done, 0, Some(timeout)), Waited::TimedOut);
-                    assert!((timeout..timeout * 20).contains(&start.elapsed()));
+                    // Begun anew after each signal it would not have ended as long as they come.
+                    assert!(start.elapsed() >= timeout);
                     done.store(1, Ordering::Relaxed);
                 });
             },
@@ -226,8 +227,9 @@ mod thread_ {
 
     #[test]
     fn the_clock_goes_forward() {
-        let start_ns = clock::now_ns();
+        let (start, start_ns) = (Instant::now(), clock::now_ns());
         std::thread::sleep(Duration::from_millis(2));
-        assert!((2_000_000..10_000_000_000).contains(&(clock::now_ns() - start_ns)));
+        let passed_ns = u128::from(clock::now_ns() - start_ns);
+        assert!((2_000_000..=start.elapsed().as_nanos()).contains(&passed_ns));
     }
 }
