@@ -72,8 +72,7 @@ fn a_reset_ends_its_own_connection_only() {
 #[test]
 fn a_slow_head_is_answered_408_and_closed() {
     let server = Running::start(&["http", "--patience", "100"]);
-    let mut peer = server.connect();
-    peer.say("GET /plaintext HTTP/1.1\r\nHost:");
+    let peer = server.connect_and_say("GET /plaintext HTTP/1.1\r\nHost:");
     let said = peer.hear_all();
     assert!(
         said.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
@@ -87,8 +86,7 @@ fn a_slow_head_is_answered_408_and_closed() {
 #[test]
 fn a_head_that_trickles_is_late_however_alive_its_sender_is() {
     let server = Running::start(&["http", "--patience", "300"]);
-    let mut peer = server.connect();
-    peer.say("GET /plaintext HTTP/1.1\r\nX: ");
+    let mut peer = server.connect_and_say("GET /plaintext HTTP/1.1\r\nX: ");
     let mut writer = peer.stream.try_clone().expect("a second handle");
     // A byte whenever the last one has left, for as long as somebody takes them.
     let trickle = std::thread::spawn(move || {

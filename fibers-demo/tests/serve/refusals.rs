@@ -1,6 +1,6 @@
 //! Options that cannot be: refused with the option, the value and a way out.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 fn refused(arguments: &[&str], parts: &[&str]) {
@@ -65,9 +65,10 @@ fn numbers_out_of_range() {
 
 #[test]
 fn a_bench_without_a_server_says_where_it_looked() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = free.local_addr().expect("an address").to_string();
-    drop(free);
+    // One end of a connection has the port, so nobody listens at it, and nobody is given it meanwhile.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let end = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+    let address = end.local_addr().expect("an address").to_string();
     refused(
         &["bench", "echo", "--addr", &address],
         &["--addr", &address, "refused", "is the server there"],

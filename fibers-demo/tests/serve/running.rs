@@ -98,6 +98,22 @@ impl Running {
         signal(self.child.id(), name);
     }
 
+    /// Has it stand still until the signal `CONT` comes; the kernel alone answers who connects.
+    pub fn pause(&self) {
+        self.signal("STOP");
+        let stat = format!("/proc/{}/stat", self.child.id());
+        eventually(|| std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+    }
+
+    /// A peer whose first words are there before the server has seen it, and begins to count its time.
+    pub fn connect_and_say(&self, text: &str) -> Peer {
+        self.pause();
+        let mut peer = self.connect();
+        peer.say(text);
+        self.signal("CONT");
+        peer
+    }
+
     /// Waits until nobody listens any more.
     pub fn wait_until_closed(&self) {
         eventually(|| TcpStream::connect(self.address).is_err());

@@ -99,8 +99,7 @@ fn who_does_not_read_its_answers_is_cut_off_too() {
 fn who_came_before_the_stop_is_served_though_nobody_had_let_it_in() {
     for _ in 0..10 {
         let server = Running::start(&["http"]);
-        // Nothing of the server runs; the kernel alone answers who comes.
-        server.signal("STOP");
+        server.pause();
         let mut peers: Vec<_> = (0..20).map(|_| server.connect()).collect();
         peers.iter_mut().for_each(|peer| peer.say(HELLO));
         server.signal("TERM");
