@@ -11,6 +11,7 @@ const FILES: &[(&str, &str)] = &[
     ("word", "src/fiber/word.rs"),
     ("calls", "src/fiber/calls.rs"),
     ("owed", "src/fiber/owed.rs"),
+    ("awaiter", "src/fiber/awaiter.rs"),
     ("scope", "src/fiber/scope.rs"),
     ("inbox", "src/queue/inbox.rs"),
     ("idle", "src/machine/idle.rs"),
@@ -43,12 +44,14 @@ fn main() {
         // A variant's files use that variant's records.
         texts.push((
             *module,
-            text.replace("use crate::fiber::owed::", "use super::owed::"),
+            text.replace("use crate::fiber::owed::", "use super::owed::")
+                .replace("use crate::fiber::word::", "use super::word::"),
         ));
     }
     let mut worlds = String::new();
     for file in [
         "world_fiber.rs",
+        "world_future.rs",
         "world_machine.rs",
         "world_time.rs",
         "world_outside.rs",

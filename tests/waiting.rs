@@ -85,7 +85,7 @@ fn only_sendable_reasons_can_be_sent() {
             | Reasons::READABLE
             | Reasons::WRITABLE
             | Reasons::TIMEOUT
-            | Reasons::SIGNAL;
+            | Reasons::WAKER;
         wait::wake(&me, library);
         wait::wake(&me, Reasons::NONE);
         wait::wake(&me, Reasons::USER0);

@@ -7,6 +7,7 @@
 
 /// What the pure files import from the library.
 mod primitive {
+    pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
     /// As parking_lot's: no poisoning.
@@ -73,6 +74,8 @@ green!(
     shared_park_publishes_the_registers,
     join_gets_the_result_once,
     a_joiner_may_give_up,
+    an_awaiter_is_told_once,
+    an_awaiter_may_give_up,
     detach_drops_the_result_once,
     inbox_is_fifo_per_sender,
     calls_run_or_are_refused,

@@ -1,8 +1,10 @@
-//! The rarely used part of a fiber: its number, its name, its locals, its queue of calls.
+//! The rarely used part of a fiber: its number, its name, its locals, its queue of calls, who awaits it.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::task::Waker;
 
+use crate::fiber::awaiter::Awaiter;
 use crate::fiber::calls::CallQueue;
 use crate::fiber::locals::Locals;
 
@@ -18,6 +20,8 @@ pub(crate) struct Cold {
     /// The fiber's own thread of execution only.
     pub locals: UnsafeCell<Locals>,
     pub calls: CallQueue,
+    /// AWAIT-1 says who may use it.
+    pub awaiter: Awaiter<Waker>,
 }
 
 impl Cold {

@@ -1,7 +1,7 @@
 //! The fiber's header: the part of a fiber's cell that does not depend on its closure's type.
 //!
 //! One heap cell holds the header and, behind it, first the closure, later the result (`cell.rs`). Nothing
-//! else is allocated for a fiber that has no name, no locals and no calls.
+//! else is allocated for a fiber that has no name, no locals and no calls, and is awaited by no waker.
 //!
 //! Who may touch what:
 //!
@@ -14,7 +14,8 @@
 //! | `state`, `mask`, `reasons` | HOME: the home worker's thread only (pinned fibers) |
 //! | `runner`, `scope`, `started` | the worker that runs it, or that has just taken it out of a queue |
 //! | `alarm` | `alarm.rs` |
-//! | `joiner` | OWED-1: the joiner before `wait_join`, then the finisher that saw it |
+//! | `joiner` | OWED-1: the joiner before `wait_join`, then the finisher that saw it. Null: a waker, `awaiter.rs` |
+//! | `ends`, `blocks_on` | the fiber itself |
 //!
 //! | state (pinned) | means | stack belongs to |
 //! |---|---|---|
@@ -52,6 +53,17 @@ pub(crate) enum State {
     Ready,
     Parked,
     Over,
+}
+
+/// How the fiber came about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Origin {
+    #[default]
+    Spawned,
+    /// By `spawn_local`: its home is fixed before it starts.
+    Local,
+    /// Runs the second half of a `join`, whose caller waits for it.
+    Job,
 }
 
 /// How the fiber ended.
@@ -99,16 +111,14 @@ pub(crate) struct Header {
     priority: AtomicU8,
     /// Stack size class.
     pub class: u8,
-    /// Spawned by `spawn_local`: its home is fixed before it starts.
-    pub local: bool,
-    /// Runs the second half of a `join`, whose caller waits for it.
-    pub job: bool,
+    pub origin: Origin,
+    /// A `block_on` is under way on it.
+    pub blocks_on: Cell<bool>,
     pub mask: Cell<u16>,
     pub reasons: Cell<u16>,
     /// Has passed its first wait (WORD-2).
     pub absorbed: Cell<bool>,
-    /// What may unwind it at a wait: `CANCEL` unless it is shielded, `TIMEOUT` if a deadline is in force. The
-    /// fiber's own.
+    /// What may unwind it at a wait: `CANCEL` unless it is shielded, `TIMEOUT` if a deadline is in force.
     pub ends: Cell<u16>,
 }
 
@@ -165,8 +175,8 @@ impl Header {
             state: Cell::new(State::Fresh),
             priority: AtomicU8::new(new.priority.level()),
             class: new.class,
-            local: new.local,
-            job: new.job,
+            origin: new.origin,
+            blocks_on: Cell::new(false),
             mask: Cell::new(0),
             reasons: Cell::new(0),
             absorbed: Cell::new(false),
@@ -253,8 +263,7 @@ pub(crate) struct NewFiber {
     pub name: Option<String>,
     pub priority: Priority,
     pub class: u8,
-    pub local: bool,
-    pub job: bool,
+    pub origin: Origin,
     /// How often all fibers of the machine have been cancelled.
     pub epoch: u16,
 }

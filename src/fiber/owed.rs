@@ -22,7 +22,7 @@ impl Owed {
         Self(AtomicPtr::new(std::ptr::null_mut()))
     }
 
-    /// By the waiter, before it announces itself.
+    /// By the waiter, before it announces itself. A fiber's joiner sets null if it is a waker (`awaiter.rs`).
     pub(crate) fn set(&self, waiter: *const Header) {
         // Relaxed: published by the announcement.
         self.0.store(waiter.cast_mut(), Ordering::Relaxed);

@@ -22,8 +22,8 @@ impl Reasons {
     /// A deadline has passed: that of a [`sleep_until`](crate::wait::sleep_until), or one that encloses the sleep
     /// and is in its mask.
     pub const TIMEOUT: Self = Self(1 << 2);
-    /// A signal arrived. Reserved: nothing sends it yet.
-    pub const SIGNAL: Self = Self(1 << 3);
+    /// A future's waker was called: see [`block_on`](crate::block_on), which alone sleeps for it. Sent by its wakers only.
+    pub const WAKER: Self = Self(1 << 3);
     /// Calls are queued for this fiber (see [`Fiber::call`](crate::Fiber::call)).
     pub const CALL: Self = Self(1 << 4);
     /// The fiber is being cancelled. Sticky: it stays set until the fiber has ended.
@@ -110,7 +110,7 @@ impl Not for Reasons {
 impl fmt::Debug for Reasons {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [&str; 16] = [
-            "READABLE", "WRITABLE", "TIMEOUT", "SIGNAL", "CALL", "CANCEL", "UNPARK", "QUEUE",
+            "READABLE", "WRITABLE", "TIMEOUT", "WAKER", "CALL", "CANCEL", "UNPARK", "QUEUE",
             "USER0", "USER1", "USER2", "USER3", "USER4", "USER5", "USER6", "USER7",
         ];
         if self.is_empty() {

@@ -32,7 +32,8 @@
 //!
 //! Life. WORD-4: `DONE` is set once, by `finish`, together with the release of the scheduler's reference;
 //! whoever ran the fiber owns nothing of it afterwards. The one exception: `finish` reports a waiting
-//! joiner, and that joiner keeps the fiber alive until it is let go (`owed.rs`).
+//! joiner, and that joiner keeps the fiber alive until it is let go (`owed.rs`); for a waker, its registration's
+//! reference does (`awaiter.rs`).
 //! WORD-5: the result is dropped by exactly one side. `JOINABLE` is clear when `finish` is called: the
 //! fiber's side, before `DONE`. Else: the handle's side.
 //!
@@ -52,7 +53,7 @@ const SHARED: u64 = 1 << 33;
 const PARKED: u64 = 1 << 34;
 /// Set by `finish`, never cleared.
 const DONE: u64 = 1 << 35;
-/// Set by `wait_join`, cleared by `unwait_join`: a joiner waits and is owed a wake.
+/// Set by `wait_join`, cleared by `unwait_join`: a joiner (or a waker, `awaiter.rs`) waits and is owed a wake.
 const JOIN_WAIT: u64 = 1 << 36;
 /// Set by `announce_call`, cleared by `finish` callers through `calls_closed`.
 const HAS_CALLS: u64 = 1 << 37;

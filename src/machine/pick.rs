@@ -14,7 +14,7 @@ use crossbeam_deque::Steal;
 
 use crate::fiber::alarm::NEVER;
 use crate::fiber::cell::FiberCell;
-use crate::fiber::header::{Header, NewFiber};
+use crate::fiber::header::{Header, NewFiber, Origin};
 use crate::fiber::priority::Priority;
 use crate::machine::item::{Item, Stolen, Work};
 use crate::machine::shared::{CONTROL, LISTS};
@@ -188,7 +188,7 @@ impl Own {
                 let stolen = unsafe { Stolen::new(job) };
                 let new = NewFiber {
                     class: self.machine().class.index() as u8,
-                    job: true,
+                    origin: Origin::Job,
                     epoch: self.machine().epoch(),
                     ..NewFiber::default()
                 };

@@ -1,6 +1,6 @@
 //! Queue work: where a new fiber, or a floating one that may go on, is put, and who is told.
 
-use crate::fiber::header::{Header, State};
+use crate::fiber::header::{Header, Origin, State};
 use crate::fiber::priority::Priority;
 use crate::machine::core::Machine;
 use crate::machine::idle::Notify;
@@ -23,7 +23,7 @@ impl Machine {
                     return Err(Stopped);
                 }
                 me.counters().spawned.add(1);
-                if fiber.local {
+                if fiber.origin == Origin::Local {
                     fiber.home.store(
                         me.worker().as_home().cast_mut(),
                         std::sync::atomic::Ordering::Relaxed,

@@ -8,7 +8,7 @@ use crate::fiber::reasons::Reasons;
 use crate::fiber::runner::Runner;
 use crate::fiber::word::Finished;
 use crate::machine::starve::FAILED;
-use crate::machine::wake::pay;
+use crate::machine::wake::{pay, pay_awaiter};
 use crate::machine::worker::{Outcome, Own, Pick};
 use crate::stack::SizeClass;
 
@@ -289,9 +289,14 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
     };
     me.local().current.set(std::ptr::null());
     if joiner {
-        // The joiner keeps the fiber, and itself, until we let go (OWED-2).
-        // SAFETY: as above.
-        unsafe { pay(&fiber.joiner) };
+        if fiber.joiner.waiter().is_null() {
+            // SAFETY: `finish` told us, and us alone.
+            unsafe { pay_awaiter(header) };
+        } else {
+            // The joiner keeps the fiber, and itself, until we let go (OWED-2).
+            // SAFETY: as above.
+            unsafe { pay(&fiber.joiner) };
+        }
     } else if last {
         // SAFETY: the last reference was ours.
         unsafe { (vtable.free)(header) };

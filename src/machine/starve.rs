@@ -8,7 +8,7 @@
 
 use std::io;
 
-use crate::fiber::header::{Ending, Header};
+use crate::fiber::header::{Ending, Header, Origin};
 use crate::machine::core::Machine;
 use crate::machine::shared::Shared;
 use crate::machine::worker::{Own, Pick};
@@ -47,7 +47,7 @@ impl Own {
         let why = format!("no stack for a fiber: {error}");
         // SAFETY: picked, so alive and ours.
         let fiber = unsafe { &*header };
-        if fiber.job {
+        if fiber.origin == Origin::Job {
             // Its owner has a stack and waits for it: it is told at once.
             self.fail(header, why);
             return;
@@ -55,7 +55,7 @@ impl Own {
         machine.add_starved();
         let mut shared = machine.shared.lock();
         shared.starved_why = why;
-        if fiber.local {
+        if fiber.origin == Origin::Local {
             self.local().starved.with(|starved| starved.push(header));
         } else {
             shared.starved.push(header);
@@ -120,7 +120,7 @@ impl Own {
             self.fail(header, why);
         } else {
             machine.add_starved();
-            if fiber.local {
+            if fiber.origin == Origin::Local {
                 self.local().starved.with(|starved| starved.push(header));
             } else {
                 machine.shared.lock().starved.push(header);

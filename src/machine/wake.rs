@@ -6,6 +6,7 @@
 //! | another worker of the machine | its word, then the home's inbox | its word, then a queue of this worker | " |
 //! | elsewhere | its word, then the home's inbox | its word, then the shared queue | " |
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::Ordering;
 
@@ -55,6 +56,32 @@ pub(crate) unsafe fn pay_with(owed: &Owed, reasons: u16) {
     // SAFETY: the waiter stays until it is let go.
     unsafe { wake(owed.waiter(), reasons) };
     owed.let_go();
+}
+
+/// Calls the waker that awaits the end of a fiber, and gives up its registration's reference.
+///
+/// # Safety
+/// The fiber's `finish` has told the caller, and it alone, that somebody waits, and that is a waker (AWAIT-1).
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn pay_awaiter(header: *const Header) {
+    // SAFETY: alive through the registration's reference (AWAIT-2).
+    let cold = unsafe { &*header }.cold();
+    // SAFETY: by contract.
+    let waker = cold.and_then(|cold| unsafe { cold.awaiter.take() });
+    // SAFETY: the registration's; last touch.
+    unsafe { release(header) };
+    // Anybody's code: a panic in it, which the hook has told of, ends here; it must not reach the scheduler.
+    let called = catch_unwind(AssertUnwindSafe(|| {
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }));
+    if let Err(payload) = called {
+        // And so must none in its payload's destructor.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        let _ = dropped.map_err(std::mem::forget);
+    }
 }
 
 /// By a waiter whose event has come: until its waker has let go (OWED-2).

@@ -3,7 +3,7 @@
 use std::io;
 use std::marker::PhantomData;
 
-use crate::fiber::header::NewFiber;
+use crate::fiber::header::{NewFiber, Origin};
 use crate::fiber::priority::Priority;
 use crate::handle::{JoinHandle, LocalJoinHandle};
 use crate::machine::config::check_stack_bytes;
@@ -62,7 +62,7 @@ impl Builder {
         self
     }
 
-    fn checked(self, machine: &Machine, local: bool) -> io::Result<NewFiber> {
+    fn checked(self, machine: &Machine, origin: Origin) -> io::Result<NewFiber> {
         let class = match self.stack_bytes {
             None => machine.class,
             Some(bytes) => {
@@ -81,8 +81,7 @@ impl Builder {
             name: self.name,
             priority: self.priority,
             class: class.index() as u8,
-            local,
-            job: false,
+            origin,
             epoch: machine.epoch(),
         })
     }
@@ -119,7 +118,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        match self.checked(machine, false) {
+        match self.checked(machine, Origin::Spawned) {
             // SAFETY: everything is 'static and Send.
             Ok(new) => unsafe { launch(machine, new, std::ptr::null(), f) }.map(JoinHandle),
             Err(error) => Err(Refused { error, closure: f }),
@@ -155,7 +154,7 @@ impl Builder {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        let new = self.checked(me.machine(), true)?;
+        let new = self.checked(me.machine(), Origin::Local)?;
         // SAFETY: 'static; local, from a fiber of that pinned machine; the handle is not Send.
         let joiner = unsafe { launch(me.machine(), new, std::ptr::null(), f) };
         match joiner {
@@ -181,7 +180,7 @@ impl Builder {
         T: Send + 'scope,
     {
         with_machine(|machine| {
-            let new = self.checked(machine, false)?;
+            let new = self.checked(machine, Origin::Spawned)?;
             scope.launch(machine, new, f)
         })?
     }

@@ -27,7 +27,7 @@ pub(crate) struct Refused<F> {
 ///
 /// # Safety
 /// Whatever the closure and its result borrow outlives the fiber: both are `'static`, or `scope` is a scope
-/// that waits for the fiber. A closure that is not `Send` has `new.local` set, and the caller is a worker of
+/// that waits for the fiber. A closure that is not `Send` is of `Origin::Local`, and the caller is a worker of
 /// that (pinned) machine; its result then goes to a handle that stays on this thread.
 pub(crate) unsafe fn launch<F: FnOnce() -> T, T>(
     machine: &Machine,

@@ -44,11 +44,14 @@ use crate::wait::cancel::Unwind;
 /// [`Reasons::TIMEOUT`]: then it returns with that reason, and so does every such call until the deadline's own
 /// call has ended.
 ///
+/// [`Reasons::WAKER`] in the mask counts for nothing: it belongs to the [`block_on`](crate::block_on) around this call,
+/// if there is one.
+///
 /// # Panics
 /// If `mask` is empty: nobody could ever end that sleep.
 pub fn sleep(mask: Reasons) -> Reasons {
     assert!(
-        !mask.is_empty(),
+        !(mask & !Reasons::WAKER).is_empty(),
         "wait::sleep with an empty mask would never return"
     );
     sleep_within(mask, NEVER)
@@ -61,7 +64,7 @@ pub fn sleep_until(mask: Reasons, deadline: impl Into<Instant>) -> Reasons {
 }
 
 fn sleep_within(mask: Reasons, at_ns: u64) -> Reasons {
-    let own = mask.0 & !Reasons::TIMEOUT.0;
+    let own = mask.0 & !(Reasons::TIMEOUT.0 | Reasons::WAKER.0);
     let slept = if at_ns == NEVER {
         cancel::sleep(own)
     } else {
