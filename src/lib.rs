@@ -36,6 +36,8 @@ pub use crate::cancel::{CancelError, is_cancelled, shield};
 pub use crate::current::*;
 pub use crate::fiber::cell::Cancelled;
 pub use crate::fiber::priority::Priority;
+#[cfg(feature = "stream")]
+pub use crate::future::RecvStream;
 pub use crate::future::{JoinFuture, block_on};
 pub use crate::handle::{Fiber, FiberId, JoinHandle, LocalJoinHandle};
 pub use crate::machine::config::{GuardMethod, Poller};

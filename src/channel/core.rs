@@ -43,6 +43,7 @@ pub(crate) struct Inner<T> {
     /// Who wants to look again after every change: each is told once.
     pub(super) watchers: Parties<()>,
     pub(super) wakers: Vec<(u64, Waker)>,
+    #[cfg(feature = "stream")]
     pub(super) next_waker: u64,
 }
 
@@ -186,6 +187,7 @@ impl<T> Core<T> {
                 receivers: Waiters::new(),
                 watchers: Waiters::new(),
                 wakers: Vec::new(),
+                #[cfg(feature = "stream")]
                 next_waker: 0,
             }),
             capacity,

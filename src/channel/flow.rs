@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(feature = "stream")]
 use std::task::Waker;
 
 use crate::channel::core::{After, Core, Received, Sent, Side, Tried};
@@ -12,7 +13,7 @@ use crate::fiber::cell::AbortOnUnwind;
 use crate::fiber::reasons::Reasons;
 use crate::fiber::waiters::Waiter;
 use crate::machine::park;
-use crate::machine::wake::{pay, settle};
+use crate::machine::wake::{call, pay, settle};
 use crate::wait::cancel::{self, Me};
 use crate::wait::line::{self, Early};
 
@@ -90,7 +91,7 @@ impl<T> Flow<T> {
         let (payees, wakers) = self.core.take_watchers();
         payees.into_iter().for_each(settle_up);
         for (_, waker) in wakers {
-            waker.wake();
+            call(waker);
         }
     }
 
@@ -286,6 +287,7 @@ impl<T> Flow<T> {
     }
 
     /// See [`Core::watch_by`].
+    #[cfg(feature = "stream")]
     pub(super) fn watch_by(&self, key: &mut Option<u64>, waker: Waker) -> bool {
         let (watches, replaced) = self.core.watch_by(key, waker);
         drop(replaced);

@@ -143,6 +143,36 @@ impl<T> Receiver<T> {
     }
 }
 
+/// What comes of a wish to be told when to look again.
+#[cfg(feature = "stream")]
+pub(crate) enum Watched {
+    /// There is something to look at already.
+    Ready,
+    /// The waker is called.
+    Told,
+    /// Not before that moment.
+    At(Instant),
+}
+
+#[cfg(feature = "stream")]
+impl<T> Receiver<T> {
+    /// Has the waker called after the next change. `key`: where it is known from an earlier time.
+    pub(crate) fn watch_by(&self, key: &mut Option<u64>, waker: &std::task::Waker) -> Watched {
+        match &self.source {
+            Source::Flow(flow) if flow.watch_by(key, waker.clone()) => Watched::Told,
+            Source::Flow(_) => Watched::Ready,
+            Source::Timer(timer) => Watched::At(Instant(timer.next_ns())),
+        }
+    }
+
+    /// Forgets the waker.
+    pub(crate) fn unwatch_by(&self, key: u64) {
+        if let Source::Flow(flow) = &self.source {
+            drop(flow.core.unwatch_by(key));
+        }
+    }
+}
+
 impl<T> Source<T> {
     /// What tells channels apart.
     pub(super) fn address(&self) -> *const () {

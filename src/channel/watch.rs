@@ -36,6 +36,7 @@ impl<T> Core<T> {
 
     /// Has that waker woken after the next change; false if a receiver could go on at once. `key`: where it is known
     /// from an earlier time. The waker that it replaces is returned, to be dropped outside.
+    #[cfg(feature = "stream")]
     pub(crate) fn watch_by(&self, key: &mut Option<u64>, waker: Waker) -> (bool, Option<Waker>) {
         let mut inner = self.inner.lock();
         if inner.is_ready(Side::Receivers, self.capacity, std::ptr::null()) {
@@ -53,6 +54,7 @@ impl<T> Core<T> {
     }
 
     /// Forgets that waker.
+    #[cfg(feature = "stream")]
     pub(crate) fn unwatch_by(&self, key: u64) -> Option<Waker> {
         let mut inner = self.inner.lock();
         let at = inner.wakers.iter().position(|(own, _)| *own == key)?;

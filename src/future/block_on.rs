@@ -5,7 +5,7 @@
 //! All block_ons of one fiber share one bit, and they nest: a poll, or a call served during the wait, may itself call
 //! `block_on`. Their frames lie on one stack, so only the innermost polls or sleeps.
 //!
-//! BLOCK-1: a wake after a block_on's poll has begun is followed by another poll of that block_on, or by its end.
+//! FUTURE-1: a wake after a block_on's poll has begun is followed by another poll of that block_on, or by its end.
 //! The wake sets the bit before it returns, and only block_ons take it away: no other wait has it in its mask, and
 //! the public `wait::sleep` and `prepare` leave it out. If this block_on takes it, it polls. If an inner one does
 //! (which then polls for nothing), that one remembers (`consumed`), and sends the bit again as it leaves, be it by an
@@ -123,7 +123,7 @@ impl Drop for Turns<'_> {
     fn drop(&mut self) {
         self.fiber.blocks_on.set(self.nested);
         if self.nested && self.consumed {
-            // BLOCK-1.
+            // FUTURE-1.
             // SAFETY: the running fiber, or thread.
             unsafe { wake(self.fiber, WAKER) };
         }

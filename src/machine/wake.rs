@@ -9,6 +9,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
 use crate::fiber::header::{Header, State, release};
 use crate::fiber::owed::Owed;
@@ -71,14 +72,16 @@ pub(crate) unsafe fn pay_awaiter(header: *const Header) {
     let waker = cold.and_then(|cold| unsafe { cold.awaiter.take() });
     // SAFETY: the registration's; last touch.
     unsafe { release(header) };
-    // Anybody's code: a panic in it, which the hook has told of, ends here; it must not reach the scheduler.
-    let called = catch_unwind(AssertUnwindSafe(|| {
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }));
-    if let Err(payload) = called {
-        // And so must none in its payload's destructor.
+    if let Some(waker) = waker {
+        call(waker);
+    }
+}
+
+/// Calls a waker that may be anybody's. A panic in it, which the hook has told of, ends here: it is no business of
+/// whoever calls it, least of all of the scheduler.
+pub(crate) fn call(waker: Waker) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        // And so does one in its payload's destructor.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
         let _ = dropped.map_err(std::mem::forget);
     }
