@@ -1,5 +1,5 @@
 //! Many producers, one consumer: as [`std::sync::mpsc`], whose errors it uses. The channels are those of
-//! [`channel`](crate::channel).
+//! [`fibers::channel`](mod@crate::channel).
 //!
 //! ```
 //! use fibers::sync::mpsc;
@@ -26,7 +26,7 @@ use crate::channel::{
 
 pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
-/// The sending side of a [`channel`]. As [`std::sync::mpsc::Sender`].
+/// The sending side of a [`channel`](fn@channel). As [`std::sync::mpsc::Sender`].
 pub struct Sender<T>(channel::Sender<T>);
 
 /// The sending side of a [`sync_channel`]. As [`std::sync::mpsc::SyncSender`].
