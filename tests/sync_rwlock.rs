@@ -208,6 +208,56 @@ fn neither_a_stream_of_readers_nor_one_of_writers_keeps_anybody_out() {
     });
 }
 
+/// By the virtual clock: a millisecond, and what those hold it for that are inside by then; and how late fibers are.
+#[test]
+fn who_has_waited_for_a_millisecond_is_next() {
+    const LATE: Duration = Duration::from_millis(50);
+    for victim_writes in [true, false] {
+        explore(
+            0..scaled(500, 20_000) as u64,
+            |check| check.workers(2),
+            move || {
+                let lock = Arc::new(RwLock::new(()));
+                let over = Arc::new(AtomicBool::new(false));
+                let storm: Vec<_> = (0..4)
+                    .map(|_| {
+                        let (lock, over) = (Arc::clone(&lock), Arc::clone(&over));
+                        fibers::spawn(move || {
+                            for _ in 0..500 {
+                                if over.load(SeqCst) {
+                                    break;
+                                }
+                                let hold = Duration::from_micros(100 + testing::random(300) as u64);
+                                if victim_writes {
+                                    let _reader = lock.read().unwrap();
+                                    fibers::sleep(hold);
+                                } else {
+                                    let _writer = lock.write().unwrap();
+                                    fibers::sleep(hold);
+                                }
+                            }
+                        })
+                    })
+                    .collect();
+                fibers::sleep(Duration::from_micros(testing::random(2_000) as u64));
+                let start = fibers::time::Instant::now();
+                if victim_writes {
+                    drop(lock.write().unwrap());
+                } else {
+                    drop(lock.read().unwrap());
+                }
+                let waited = start.elapsed();
+                over.store(true, SeqCst);
+                assert!(
+                    waited < LATE,
+                    "waited {waited:?}, and the storm lasts 100 ms and more"
+                );
+                storm.into_iter().for_each(|fiber| fiber.join().unwrap());
+            },
+        );
+    }
+}
+
 #[test]
 fn a_downgrade_lets_readers_in_and_no_writer() {
     in_both_modes(60, 2, |_, machine, _| {

@@ -5,7 +5,7 @@
 //! if its generation is complete by then: that one has met the others, and returns.
 
 use std::fmt;
-use std::panic::RefUnwindSafe;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::fiber::alarm::NEVER;
 use crate::fiber::waiters::Waiter;
@@ -42,6 +42,7 @@ struct State {
     let_go: u64,
 }
 
+impl UnwindSafe for Barrier {}
 impl RefUnwindSafe for Barrier {}
 
 /// What [`Barrier::wait`] returns. As [`std::sync::BarrierWaitResult`].

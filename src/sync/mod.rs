@@ -19,6 +19,14 @@
 //! ```
 //! A std lock that guards a few lines without a wait in them is fine, as it is in async code.
 //!
+//! # Cancellation
+//! A fiber that waits for a [`Mutex`] or an [`RwLock`] is not cancelled, as nobody expects a lock to unwind; see their
+//! `_interruptible` and `_timeout` methods. All other waits of this module are, and deadlines end them: nothing is lost
+//! by that, be it a permit, a notification, or somebody's turn.
+//!
+//! # Beyond std
+//! [`Semaphore`] and [`Notify`] are tokio's without `await`, [`WaitGroup`] is crossbeam's, and [`Event`] Python's.
+//!
 //! # Poisoning
 //! As in std, a lock is poisoned if a *panic* unwinds through its guard. An unwind by cancellation or by a
 //! [`timeout`](crate::timeout) is none: it is orderly, comes at waits only, and does not poison.
@@ -28,29 +36,39 @@ mod batch;
 mod condvar;
 mod contend;
 mod crowd;
+mod event;
 mod lazy_lock;
 pub mod mpsc;
 mod mutex;
+mod notify;
 mod once;
 mod once_lock;
 mod pay;
 mod poison;
 mod raw_condvar;
+mod raw_event;
 mod raw_mutex;
 mod raw_once;
 mod raw_rwlock;
+mod raw_semaphore;
 mod rwlock;
 mod rwlock_guards;
+mod semaphore;
+mod wait_group;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
+pub use event::Event;
 pub use lazy_lock::LazyLock;
 pub use mutex::{Mutex, MutexGuard};
+pub use notify::Notify;
 #[expect(deprecated, reason = "std has it")]
 pub use once::ONCE_INIT;
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
 pub use rwlock::RwLock;
 pub use rwlock_guards::{RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{AcquireError, Semaphore, SemaphorePermit, TryAcquireError};
 pub use std::sync::atomic;
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak};
+pub use wait_group::WaitGroup;

@@ -59,12 +59,16 @@ impl Want {
         }
     }
 
-    /// It cannot get in while one of these is set.
+    /// True if it can get in. Who was `woken` was the first in line: where there are readers, one more keeps nobody out
+    /// but who is behind it.
     #[inline(always)]
-    fn shut(self) -> u64 {
+    fn is_open(self, word: u64, woken: bool) -> bool {
         match self {
-            Self::Read => WRITER | STARVED,
-            Self::Write => WRITER | STARVED | READERS,
+            Self::Read => {
+                word & (WRITER | STARVED) == 0
+                    || (woken && word & WRITER == 0 && word & READERS != 0)
+            }
+            Self::Write => word & (WRITER | STARVED | READERS) == 0,
         }
     }
 }
@@ -160,7 +164,7 @@ impl RawRwLock {
     /// Gets in if that is possible; `woken`: as one who was woken to try. A reader that was calls `next` then.
     pub(crate) fn try_as(&self, want: Want, woken: bool) -> bool {
         let mut old = self.word.load(Ordering::Relaxed);
-        while old & want.shut() == 0 {
+        while want.is_open(old, woken) {
             match self.change(old, want.share(), if woken { WOKEN } else { 0 }) {
                 Ok(()) => return true,
                 Err(now) => old = now,
@@ -194,7 +198,7 @@ impl RawRwLock {
         let woken_bit = if woken { WOKEN } else { 0 };
         let mut old = self.word.load(Ordering::Relaxed);
         loop {
-            let free = old & want.shut() == 0;
+            let free = want.is_open(old, woken);
             match self.change(old, if free { want.share() } else { QUEUED }, woken_bit) {
                 Ok(()) if free => return Claim::Locked,
                 Ok(()) => break,
@@ -222,7 +226,7 @@ impl RawRwLock {
         let mut old = self.word.load(Ordering::Relaxed);
         loop {
             // Free although it waits: somebody is on its way (RWLOCK-1, -2), and will find it gone.
-            let free = old & want.shut() == 0;
+            let free = want.is_open(old, false);
             match self.change(old, if free { want.share() } else { STARVED }, 0) {
                 Ok(()) if free => break,
                 Ok(()) => {
@@ -270,7 +274,7 @@ impl RawRwLock {
     pub(crate) fn give_up(&self, want: Want) -> bool {
         let mut old = self.word.load(Ordering::Relaxed);
         loop {
-            let free = old & want.shut() == 0;
+            let free = want.is_open(old, true);
             match self.change(old, if free { want.share() } else { 0 }, WOKEN) {
                 Ok(()) => return free,
                 Err(now) => old = now,
@@ -336,7 +340,7 @@ impl RawRwLock {
             {
                 return None;
             }
-            // With readers inside, one more keeps nobody out but who is behind it.
+            // With readers inside: as in is_open.
             let granted = read || old & STARVED != 0;
             match self.change(old, if granted { want.share() } else { WOKEN }, 0) {
                 Ok(()) => return Some(granted),
