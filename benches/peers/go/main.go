@@ -3,8 +3,8 @@
 //	peers-go WORKLOAD --workers W --size N [--tasks T] [--reps R]
 //
 // Names and meanings are those of src/workloads.rs. Where Go has two natural ways (channels and a
-// WaitGroup), both run and the better one is reported. The time suite is in time.go, the server of
-// the io suite in io.go.
+// WaitGroup), both run and the better one is reported. The time suite is in time.go, the sync
+// suite in sync.go, the server of the io suite in io.go.
 package main
 
 import (
@@ -277,7 +277,11 @@ func main() {
 		result = parkedMemory(*size)
 	default:
 		var found bool
-		if result, found = timeSuite(os.Args[1], *size, *tasks); !found {
+		result, found = timeSuite(os.Args[1], *size, *tasks)
+		if !found {
+			result, found = syncSuite(os.Args[1], *size, *tasks)
+		}
+		if !found {
 			fmt.Fprintln(os.Stderr, "go has no", os.Args[1])
 			os.Exit(1)
 		}

@@ -71,10 +71,10 @@ pub(crate) fn describe() -> String {
 pub(crate) fn locked_version(package: &str) -> String {
     let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"));
     let lock = lock.unwrap_or_default();
-    let head = format!("name = \"{package}\"");
-    let mut lines = lock.lines().skip_while(|line| *line != head);
-    let version = lines
-        .nth(1)
+    // The last one, which is the newest, if several versions are locked: it is ours.
+    let entry = lock.rsplit_once(&format!("name = \"{package}\"\n"));
+    let version = entry
+        .and_then(|(_, entry)| entry.lines().next())
         .and_then(|line| line.strip_prefix("version = "));
     version.map_or("?".to_string(), |version| {
         version.trim_matches('"').to_string()

@@ -1,6 +1,6 @@
 //! Side-by-side benchmarks of fibers and its peers. See README.md beside this crate.
 //!
-//! This file is the command line only. `cpu`, `time` and `io` run a suite. The others are hidden: what a
+//! This file is the command line only. `cpu`, `time`, `sync` and `io` run a suite. The others are hidden: what a
 //! runner starts in a child process. `one` is one workload on one runtime; of a measurement of `io`,
 //! `serve` is the server and `load` its load. `one` and `load` print one line of JSON on stdout.
 
@@ -11,6 +11,7 @@ mod machine;
 mod peers;
 mod runner;
 mod sample;
+mod section;
 mod table;
 mod usage;
 mod workloads;
@@ -26,7 +27,8 @@ use crate::io::runner::IoArgs;
 use crate::peers::Peer;
 use crate::workloads::{Job, Suite, Workload};
 
-/// Side-by-side benchmarks of fibers, tokio, may, monoio, std threads, rayon, raw epoll and Go.
+/// Side-by-side benchmarks of fibers, tokio, may, monoio, std threads, crossbeam, parking_lot,
+/// rayon, raw epoll and Go.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -40,6 +42,8 @@ enum Command {
     Cpu(SuiteArgs),
     /// Timers: sleeps, timeouts, deadlines, intervals, and how late they are.
     Time(SuiteArgs),
+    /// Channels, locks, select: what tasks wait for each other with.
+    Sync(SuiteArgs),
     /// Servers on the loopback: throughput, latency, CPU time per request.
     Io(IoArgs),
     /// Runs one workload on one runtime and prints its sample.
@@ -114,6 +118,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Cpu(args) => suite(Suite::Cpu, &args),
         Command::Time(args) => suite(Suite::Time, &args),
+        Command::Sync(args) => suite(Suite::Sync, &args),
         Command::Io(args) => print(args.json(), io::runner::run(&args), io::table::render),
         Command::One(args) => one(&args),
         Command::Serve(args) => {

@@ -29,6 +29,12 @@ impl Sample {
         Sample::new(start.elapsed(), ops)
     }
 
+    /// Runs a tenth of `work(ops)` to warm up, then times all of it.
+    pub(crate) fn warmed(ops: u64, work: impl Fn(u64)) -> Sample {
+        work(ops / 10);
+        Sample::timed(ops, || work(ops))
+    }
+
     /// `ops` operations took `time`.
     pub(crate) fn new(time: Duration, ops: u64) -> Sample {
         Sample {

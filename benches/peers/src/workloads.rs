@@ -1,8 +1,14 @@
-//! Workloads, their sizes, the rows of a suite and the bar of each row. Data, no measuring.
+//! Workloads, and what a row consists of. Data, no measuring.
+//!
+//! The rows of each suite, their bars and their sizes are in a file of their own.
+
+mod cpu;
+mod sync;
+mod time;
 
 use clap::ValueEnum;
 
-use crate::peers::Peer::{self, Go, May, Ours, Rayon, Threads, Tokio};
+use crate::peers::Peer::{self, Go, May, Ours, Threads, Tokio};
 
 /// A family of rows; one subcommand each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +17,8 @@ pub(crate) enum Suite {
     Cpu,
     /// Timers.
     Time,
+    /// Channels, locks, and what else tasks wait for each other with.
+    Sync,
 }
 
 /// What is measured. The names are those of the command line and of `go/`.
@@ -76,6 +84,63 @@ pub(crate) enum Workload {
     /// One task sleeps 50 us: how long that takes.
     #[value(name = "sleep-50us")]
     Sleep50us,
+    /// Two tasks send one message to and fro over two channels of capacity one.
+    #[value(name = "chan1")]
+    Chan1,
+    /// The same, our fibers forced onto different workers.
+    #[value(name = "chan1-apart")]
+    Chan1Apart,
+    /// The same over channels without capacity: sender and receiver meet.
+    #[value(name = "chan0")]
+    Chan0,
+    /// Producers send to one consumer, at most 100 messages ahead.
+    #[value(name = "mpsc100")]
+    Mpsc100,
+    /// Producers send to one consumer.
+    #[value(name = "mpsc")]
+    Mpsc,
+    /// Producers send to several consumers, at most 100 messages ahead.
+    #[value(name = "mpmc100")]
+    Mpmc100,
+    /// Producers send to several consumers.
+    #[value(name = "mpmc")]
+    Mpmc,
+    /// One task locks and unlocks: nobody else wants the lock.
+    #[value(name = "mutex1")]
+    Mutex1,
+    /// 8 tasks increment a number under one lock.
+    #[value(name = "mutex8")]
+    Mutex8,
+    /// 64 tasks do.
+    #[value(name = "mutex64")]
+    Mutex64,
+    /// 8 tasks compute for some microsecond under one lock.
+    #[value(name = "mutex8-long")]
+    Mutex8Long,
+    /// 64 tasks do.
+    #[value(name = "mutex64-long")]
+    Mutex64Long,
+    /// 8 tasks read what is locked, and now and then one of them writes it.
+    #[value(name = "rwlock")]
+    RwLock,
+    /// Two tasks hand a turn to and fro, under a mutex and by a condition variable.
+    #[value(name = "condvar")]
+    Condvar,
+    /// 8 tasks share two permits, each for an increment.
+    #[value(name = "semaphore")]
+    Semaphore,
+    /// The same, each for a yield: so that the others are really kept waiting.
+    #[value(name = "semaphore-yield")]
+    SemaphoreYield,
+    /// One task selects one of 8 receives, all ready, and sends what it got back.
+    #[value(name = "select8+send")]
+    Select8Send,
+    /// One task makes a channel, sends one value through it to itself, and drops it.
+    #[value(name = "oneshot")]
+    Oneshot,
+    /// One task sends requests to another, each with a fresh channel for the reply.
+    #[value(name = "reply")]
+    Reply,
 }
 
 impl Workload {
@@ -100,6 +165,12 @@ impl Workload {
                 }
             }
             Workload::Deadlines => 8,
+            Workload::Mutex64 | Workload::Mutex64Long => 64,
+            Workload::Mutex8
+            | Workload::Mutex8Long
+            | Workload::RwLock
+            | Workload::Semaphore
+            | Workload::SemaphoreYield => 8,
             _ => 1,
         }
     }
@@ -121,7 +192,7 @@ impl Workload {
             Workload::Sleep50us => "median".to_string(),
             Workload::Skynet => format!("{} leaves", short(size)),
             Workload::Fib | Workload::ForkJoin => format!("n = {size}"),
-            _ => String::new(),
+            _ => sync::title(self).to_string(),
         }
     }
 
@@ -210,167 +281,30 @@ pub(crate) struct Row {
 }
 
 const FIBERS: &[Peer] = &[Ours, Tokio, May, Go];
-const FIBERS_AND_THREADS: &[Peer] = &[Ours, Tokio, May, Threads, Go];
-const TOKIO_AND_GO: &[Peer] = &[Tokio, Go];
-/// may sleeps and has nothing else of the kind, and its stacks are too many mappings for `sleepers`.
-const TIMEKEEPERS: &[Peer] = &[Ours, Tokio, Go];
 
 /// The parts of `timeout`, with and without by turns.
 pub(crate) const TURNS: u64 = 10;
 
-/// Our promise for a parked fiber: one page of stack and what surrounds it, 4.8 KiB.
-const PARKED_BYTES_MAX: f64 = 4.8 * 1024.0;
-
 /// The rows of a suite. `full` adds those that take long or need much memory.
 pub(crate) fn rows(suite: Suite, workers: usize, full: bool) -> Vec<Row> {
     match suite {
-        Suite::Cpu => cpu_rows(workers, full),
-        Suite::Time => time_rows(workers),
+        Suite::Cpu => cpu::rows(workers, full),
+        Suite::Time => time::rows(workers),
+        Suite::Sync => sync::rows(workers),
     }
 }
 
-fn cpu_rows(workers: usize, full: bool) -> Vec<Row> {
-    let row = |workload, workers, peers, unit, bar| Row {
-        workload,
-        workers,
-        peers,
-        unit,
-        bar,
-        size: None,
-    };
-    let half = Bar::BestPeer(0.5);
-    let quarter = Bar::BestOf(0.25, TOKIO_AND_GO);
-    let ns = Unit::NsPerOp;
-    let mut rows = vec![
-        row(Workload::Yield1, 1, FIBERS, ns, half),
-        row(Workload::Yield1Two, 1, FIBERS, ns, half),
-        // Ahead is what is promised here: fibers that start together stay where they started.
-        row(Workload::Yield2, workers, FIBERS, ns, Bar::BestPeer(1.0)),
-        row(Workload::SpawnJoin, 1, FIBERS, ns, half),
-        row(Workload::SpawnJoin, workers, FIBERS_AND_THREADS, ns, half),
-        row(Workload::SpawnMany, 1, FIBERS, ns, half),
-        row(Workload::SpawnMany, workers, FIBERS_AND_THREADS, ns, half),
-        row(
-            Workload::Skynet,
-            workers,
-            FIBERS,
-            Unit::Ms,
-            Bar::BestPeer(1.0 / 6.0),
-        ),
-        row(
-            Workload::Fib,
-            workers,
-            FIBERS,
-            Unit::Ms,
-            Bar::BestPeer(1.0 / 3.0),
-        ),
-        row(
-            Workload::ForkJoin,
-            workers,
-            &[Ours, Rayon],
-            Unit::Ms,
-            Bar::BestPeer(1.2),
-        ),
-        row(Workload::PingPong, 1, FIBERS, ns, quarter),
-        row(Workload::PingPong, workers, FIBERS_AND_THREADS, ns, quarter),
-        row(Workload::PingPongLocal, workers, &[Ours], ns, Bar::None),
-        row(
-            Workload::ForeignWake,
-            workers,
-            &[Ours, Tokio, May, Threads],
-            ns,
-            Bar::BestOf(1.0, &[Tokio]),
-        ),
-        row(
-            Workload::ParkedMemory,
-            workers,
-            FIBERS,
-            Unit::Bytes,
-            Bar::Absolute(PARKED_BYTES_MAX),
-        ),
-    ];
-    if workers > 1 {
-        let at = rows.len() - 2;
-        rows.insert(
-            at,
-            row(Workload::PingPongApart, workers, &[Ours], ns, Bar::None),
-        );
-    }
-    if full {
-        let mut million = rows[rows.len() - 1];
-        million.size = Some(1_000_000);
-        million.peers = &[Ours, Tokio, Go];
-        rows.push(million);
-    }
-    rows
-}
-
-fn time_rows(workers: usize) -> Vec<Row> {
-    let row = |workload, workers, peers, unit| Row {
-        workload,
-        workers,
-        peers,
-        unit,
-        bar: Bar::None,
-        size: None,
-    };
-    vec![
-        row(Workload::Timeout, 1, TIMEKEEPERS, Unit::NsPerOp),
-        row(Workload::Sleepers, workers, TIMEKEEPERS, Unit::CpuSeconds),
-        row(
-            Workload::SleepersAgain,
-            workers,
-            TIMEKEEPERS,
-            Unit::CpuSeconds,
-        ),
-        row(Workload::Intervals, workers, TIMEKEEPERS, Unit::CpuSeconds),
-        row(Workload::Deadlines, workers, TIMEKEEPERS, Unit::CpuNsPerOp),
-        row(Workload::Late, workers, FIBERS, Unit::Us),
-        row(Workload::Sleep50us, 1, FIBERS, Unit::Us),
-    ]
-}
-
-/// The usual size, chosen so that a child runs for 0.2 to 1 s where it need not wait for time to
-/// pass.
+/// The usual size, chosen so that a child runs for 0.2 to 1 s (in the sync suite 0.05 to 0.3 s)
+/// where it need not wait for time to pass.
 ///
 /// Where the size changes what is measured, it is the same for all; [`reduced`] tells who gets
 /// less.
 pub(crate) fn size(workload: Workload, peer: Peer, quick: bool) -> u64 {
-    let size = match (workload, peer) {
-        (Workload::Yield1 | Workload::Yield2, Ours | May) => 20_000_000,
-        (Workload::Yield1 | Workload::Yield2, _) => 5_000_000,
-        (Workload::Yield1Two, Ours | May) => 20_000_000,
-        (Workload::Yield1Two, _) => 2_000_000,
-        (Workload::SpawnJoin, Ours) => 4_000_000,
-        (Workload::SpawnJoin, May | Threads) => 20_000,
-        (Workload::SpawnJoin, _) => 1_000_000,
-        (Workload::SpawnMany, Threads) => 2_000,
-        (Workload::SpawnMany, _) => 200_000,
-        (Workload::Skynet, _) => 1_000_000,
-        (Workload::Fib, _) => 27,
-        (Workload::ForkJoin, _) => 32,
-        (Workload::PingPong, Threads) => 10_000,
-        (Workload::PingPong | Workload::PingPongLocal, Ours | May) => 5_000_000,
-        (Workload::PingPong | Workload::PingPongLocal, _) => 2_000_000,
-        (Workload::PingPongApart | Workload::ForeignWake, _) => 20_000,
-        (Workload::ParkedMemory, May) => 20_000,
-        (Workload::ParkedMemory, _) => 100_000,
-        (Workload::Timeout, Ours) => 5_000_000,
-        (Workload::Timeout, _) => 500_000,
-        (Workload::Sleepers | Workload::SleepersAgain, _) => 1_000_000,
-        (Workload::Intervals | Workload::Deadlines, _) => 1_000_000,
-        (Workload::Late, _) => 10_000,
-        (Workload::Sleep50us, _) => 2_000,
-    };
-    match workload {
-        _ if !quick => size,
-        Workload::Sleepers | Workload::SleepersAgain => size / 100,
-        Workload::Intervals => size / 500,
-        Workload::Fib => 20,
-        Workload::ForkJoin => 25,
-        Workload::Skynet => size / 100,
-        _ => size / 20,
-    }
+    let sizes = [cpu::size, time::size, sync::size];
+    sizes
+        .iter()
+        .find_map(|size| size(workload, peer, quick))
+        .expect("every workload is of a suite")
 }
 
 /// Whether `peer` gets a smaller size in a row whose figure depends on the size: it cannot do more.

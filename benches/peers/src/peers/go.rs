@@ -10,7 +10,7 @@ use crate::io::server::Service;
 use crate::workloads::Job;
 
 /// The source, beside this crate's manifest.
-const SOURCES: [&str; 3] = ["main.go", "time.go", "io.go"];
+const SOURCES: [&str; 4] = ["main.go", "time.go", "sync.go", "io.go"];
 
 /// The Go tool, with the workloads built.
 #[derive(Debug)]

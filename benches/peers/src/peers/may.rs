@@ -4,6 +4,7 @@
 //! kernel's `vm.max_map_count` is 65530 by default; the runner shows that.
 
 pub(super) mod io;
+mod sync;
 mod time;
 
 use std::hint::black_box;
@@ -46,7 +47,9 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             Some(Sample::timed(size, || foreign_wake(size)))
         }
         Workload::ParkedMemory => Some(join(spawn(move || parked_memory(size)))),
-        _ => join(spawn(move || time::run(workload, size))),
+        _ => join(spawn(move || {
+            time::run(workload, size).or_else(|| sync::run(workload, size))
+        })),
     }
 }
 

@@ -4,11 +4,13 @@
 //! The files look alike on purpose: a reader should be able to lay two of them side by side.
 //! A workload prepares and warms up its runtime first; only what comes after that is timed.
 
+mod crossbeam;
 mod epoll;
 mod go;
 mod may;
 mod monoio;
 mod ours;
+mod parking_lot;
 mod rayon;
 mod threads;
 mod tokio;
@@ -37,6 +39,12 @@ pub(crate) enum Peer {
     May,
     /// std threads.
     Threads,
+    /// std threads with the channels of crossbeam-channel.
+    Crossbeam,
+    /// std threads with the locks of parking_lot.
+    #[value(name = "parking_lot")]
+    #[serde(rename = "parking_lot")]
+    ParkingLot,
     /// rayon's fork-join pool.
     Rayon,
     /// Go's goroutines.
@@ -55,6 +63,8 @@ impl Peer {
             Peer::Tokio => "tokio",
             Peer::May => "may",
             Peer::Threads => "threads",
+            Peer::Crossbeam => "crossbeam",
+            Peer::ParkingLot => "parking_lot",
             Peer::Rayon => "rayon",
             Peer::Go => "go",
             Peer::Epoll => "epoll",
@@ -67,6 +77,10 @@ impl Peer {
         match self {
             Peer::Ours => format!("fibers {}", machine::locked_version("tiny-fibers")),
             Peer::Threads => "std threads".to_string(),
+            Peer::Crossbeam => {
+                let version = machine::locked_version("crossbeam-channel");
+                format!("crossbeam-channel {version}")
+            }
             Peer::Go => "Go".to_string(),
             Peer::Epoll => "raw epoll".to_string(),
             Peer::Monoio => {
@@ -85,6 +99,8 @@ pub(crate) fn run(peer: Peer, job: &Job) -> io::Result<Sample> {
         Peer::Tokio => tokio::run(job),
         Peer::May => may::run(job),
         Peer::Threads => threads::run(job),
+        Peer::Crossbeam => crossbeam::run(job),
+        Peer::ParkingLot => parking_lot::run(job),
         Peer::Rayon => rayon::run(job),
         Peer::Go => return Err(go::become_go(job)),
         Peer::Epoll | Peer::Monoio => None,
@@ -101,7 +117,9 @@ pub(crate) fn serve(peer: Peer, service: &Service) -> io::Result<()> {
         Peer::May => may::io::serve(service),
         Peer::Monoio => monoio::serve(service),
         Peer::Go => Err(go::become_server(service)),
-        Peer::Threads | Peer::Rayon => Err(unsupported(peer, "server")),
+        Peer::Threads | Peer::Crossbeam | Peer::ParkingLot | Peer::Rayon => {
+            Err(unsupported(peer, "server"))
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 )]
 
 pub(super) mod io;
+mod sync;
 mod time;
 
 use std::hint::black_box;
@@ -63,7 +64,8 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             Some(sample)
         }
         _ => {
-            let sample = runtime.run(move || time::run(workload, size));
+            let sample = runtime
+                .run(move || time::run(workload, size).or_else(|| sync::run(workload, size)));
             std::mem::forget(runtime); // the process ends anyway
             sample
         }

@@ -1,5 +1,7 @@
 //! std threads: the floor that every runtime should beat, and the yardstick for kernel wake-ups.
 
+mod sync;
+
 use std::sync::Arc;
 use std::thread;
 
@@ -26,7 +28,7 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             ping_pong(size / 10);
             Some(Sample::timed(size, || ping_pong(size)))
         }
-        _ => None,
+        _ => sync::run(job),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything is measured inside a spawned task: `block_on`'s own future is not on a worker.
 
 pub(super) mod io;
+mod sync;
 mod time;
 
 use std::future::Future;
@@ -63,7 +64,12 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             Some(sample)
         }
         _ => {
-            let task = runtime.spawn(time::run(workload, size));
+            let task = runtime.spawn(async move {
+                match time::run(workload, size).await {
+                    None => sync::run(workload, size).await,
+                    sample => sample,
+                }
+            });
             let sample = runtime.block_on(task).expect("the workload does not panic");
             std::mem::forget(runtime); // the process ends anyway
             sample
