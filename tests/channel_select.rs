@@ -48,6 +48,8 @@ promises! {
         two_selects_meet_without_room,
         a_select_does_not_meet_itself,
         each_who_is_ready_is_chosen_at_times,
+        two_who_are_ready_are_chosen_equally_often,
+        the_other_end_does_not_always_find_the_same_operation,
         a_biased_one_takes_the_first,
         a_closed_channel_is_ready,
         who_waits_is_told_of_a_close,

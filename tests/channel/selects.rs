@@ -143,6 +143,56 @@ pub fn each_who_is_ready_is_chosen_at_times() {
     );
 }
 
+pub fn two_who_are_ready_are_chosen_equally_often() {
+    const ROUNDS: usize = 4000;
+    // Those that are not ready, and where they stand, make no difference.
+    let [first, second, third, fourth] = std::array::from_fn(|_| unbounded());
+    (0..ROUNDS).for_each(|n| third.0.send(n).unwrap());
+    (0..ROUNDS).for_each(|n| fourth.0.send(n).unwrap());
+    let mut select = Select::new();
+    for (_, rx) in [&first, &second, &third, &fourth] {
+        select.recv(rx);
+    }
+    let mut counts = [0usize; 4];
+    for _ in 0..ROUNDS {
+        let operation = select.select();
+        let index = operation.index();
+        counts[index] += 1;
+        operation.recv([&third.1, &fourth.1][index - 2]).unwrap();
+    }
+    // Six and a half standard deviations.
+    assert!(counts[2].abs_diff(ROUNDS / 2) < 205, "{counts:?}");
+}
+
+pub fn the_other_end_does_not_always_find_the_same_operation() {
+    const ROUNDS: usize = 300;
+    let (tx, rx) = bounded(0);
+    thread::scope(|s| {
+        s.spawn(move || {
+            for n in 0..ROUNDS {
+                // Succeeds only when the selection waits already.
+                while tx.try_send(n).is_err() {
+                    thread::yield_now();
+                }
+            }
+        });
+        let mut counts = [0; 3];
+        for n in 0..ROUNDS {
+            let mut select = Select::new();
+            for _ in 0..3 {
+                select.recv(&rx);
+            }
+            let operation = select.select();
+            counts[operation.index()] += 1;
+            assert_eq!(operation.recv(&rx), Ok(n));
+        }
+        assert!(
+            counts.iter().all(|count| *count > ROUNDS / 15),
+            "{counts:?}"
+        );
+    });
+}
+
 pub fn a_biased_one_takes_the_first() {
     let ends: [_; 3] = std::array::from_fn(|_| unbounded());
     let mut select = Select::new_biased();

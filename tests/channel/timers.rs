@@ -124,6 +124,7 @@ pub fn never_is_never_ready_and_never_gone() {
         Err(RecvTimeoutError::Timeout)
     );
     assert_eq!(rx.try_iter().count(), 0);
+    assert!(rx.same_channel(&never()));
 }
 
 pub fn a_time_that_never_comes() {

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::channel::{
-    IntoIter, Iter, ReadyTimeoutError, Receiver, RecvError, RecvTimeoutError, SelectTimeoutError,
-    SendError, SendTimeoutError, Sender, TryIter, TryReadyError, TryRecvError, TrySelectError,
-    TrySendError,
+    IntoIter, Iter, ReadyTimeoutError, Receiver, RecvError, RecvTimeoutError, Select,
+    SelectTimeoutError, SendError, SendTimeoutError, Sender, TryIter, TryReadyError, TryRecvError,
+    TrySelectError, TrySendError,
 };
 
 pub fn told() -> Vec<String> {
@@ -28,6 +28,7 @@ pub fn told() -> Vec<String> {
         Iter<'static, u8>, Iter<'static, Rc<u8>>, TryIter<'static, u8>, TryIter<'static, Rc<u8>>,
         RecvError, TryRecvError, RecvTimeoutError,
         TrySelectError, SelectTimeoutError, TryReadyError, ReadyTimeoutError,
+        Select<'static>,
     );
     said
 }

@@ -462,9 +462,15 @@ pub fn texts() -> Vec<String> {
     let (tx, rx) = channel::<u8>();
     let (sync_tx, sync_rx) = sync_channel::<u8>(1);
     let ends = format!("{tx:?}, {rx:?}, {sync_tx:?}, {sync_rx:?}");
-    drop(sync_rx);
+    let iterators = format!(
+        "{:?}, {:?}, {:?}",
+        rx.iter(),
+        rx.try_iter(),
+        sync_rx.into_iter()
+    );
     let mut all = vec![
         ends,
+        iterators,
         said(SendError(1)),
         said(sync_tx.send(1).unwrap_err()),
         said(TrySendError::Full(1)),

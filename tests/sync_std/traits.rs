@@ -5,12 +5,13 @@ use std::fmt::Debug;
 use std::rc::Rc;
 
 use super::sync::mpsc::{
-    self, RecvError, RecvTimeoutError, SendError, Sender, SyncSender, TryRecvError, TrySendError,
+    self, IntoIter, Iter, Receiver, RecvError, RecvTimeoutError, SendError, Sender, SyncSender,
+    TryIter, TryRecvError, TrySendError,
 };
 use super::sync::{
-    Arc, BarrierWaitResult, Condvar, LazyLock, Mutex, MutexGuard, Once, OnceLock, OnceState,
-    PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, WaitTimeoutResult, Weak,
-    atomic,
+    Arc, Barrier, BarrierWaitResult, Condvar, LazyLock, Mutex, MutexGuard, Once, OnceLock,
+    OnceState, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+    WaitTimeoutResult, Weak, atomic,
 };
 
 /// Has nothing, and is neither Send nor Sync.
@@ -41,7 +42,7 @@ pub fn locks() -> Vec<String> {
         RwLock<[u8]>, RwLock<dyn Debug + Send>, RwLock<dyn Debug + Send + Sync>,
         Arc<Mutex<u8>>, Arc<Mutex<Rc<u8>>>, Arc<RwLock<Cell<u8>>>,
         &'static Mutex<u8>, &'static RwLock<u8>,
-        Condvar, WaitTimeoutResult, BarrierWaitResult, atomic::AtomicU8,
+        Condvar, WaitTimeoutResult, Barrier, BarrierWaitResult, atomic::AtomicU8,
     );
     said
 }
@@ -78,10 +79,11 @@ pub fn onces() -> Vec<String> {
 
 pub fn channels() -> Vec<String> {
     let mut said = Vec::new();
-    tell_of_each!(said: Sender, SyncSender);
+    tell_of_each!(said: Sender, SyncSender, Receiver, IntoIter);
     tell_of_each!(said: SendError, TrySendError);
     tell!(said:
-        &'static Sender<u8>, Arc<Sender<u8>>,
+        Iter<'static, u8>, Iter<'static, Rc<u8>>, TryIter<'static, u8>, TryIter<'static, Rc<u8>>,
+        &'static Receiver<u8>, &'static Sender<u8>, Arc<Sender<u8>>, Mutex<Receiver<u8>>,
         RecvError, TryRecvError, RecvTimeoutError,
     );
     said
