@@ -12,26 +12,23 @@ mod places;
 #[path = "channel"]
 mod with_std {
     pub use crossbeam_channel as channel;
-    pub use std::thread;
     pub mod temporaries;
 }
 
 #[path = "channel"]
 mod with_fibers {
-    pub use fibers::{channel, thread};
+    pub use fibers::channel;
     pub mod temporaries;
 }
 
 #[path = "channel"]
 mod with_threads {
     pub use fibers::channel;
-    pub use std::thread;
     pub mod temporaries;
 }
 
 #[path = "channel"]
 mod with_both {
-    pub use crate::places::mixed as thread;
     pub use fibers::channel;
     pub mod temporaries;
 }

@@ -23,7 +23,7 @@ pub(crate) trait Case {
     /// # Safety
     /// `token` and the case stay where they are until `leave`.
     unsafe fn enter(&self, token: *const Token, case: usize) -> bool;
-    /// Is in no line any more.
+    /// Is in no line any more; it may never have been in one.
     fn leave(&self);
     /// When it can go on for sure.
     fn due_ns(&self) -> u64;
@@ -165,7 +165,9 @@ impl<T> Case for RecvCase<'_, T> {
 
     fn leave(&self) {
         if let Source::Flow(flow) = self.source {
-            flow.core.in_line(Side::Receivers, self.record(), true);
+            if let Some(record) = self.record.get() {
+                flow.core.in_line(Side::Receivers, record, true);
+            }
         }
     }
 

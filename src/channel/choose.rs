@@ -1,6 +1,6 @@
 //! Choose: how one of several operations is selected.
 //!
-//! First every case is tried, from a random one on; if none can go on, all go into the lines of their channels, with
+//! First every case is tried, in random order; if none can go on, all go into the lines of their channels, with
 //! one token; whoever takes the token has carried one of them out. A case that turns out to be ready while the cases
 //! go into the lines is not carried out there: the token is aborted, all leave, and it begins anew. So a selection
 //! claims others only while nobody can claim it, and two of them cannot wait for each other. (As crossbeam-channel;
@@ -27,16 +27,63 @@ pub struct Choice {
     pub(super) at_ns: u64,
 }
 
+/// The numbers of cases in random order, each drawn when it is asked for: most selections need one.
+struct Order {
+    few: [u8; FEW],
+    many: Vec<usize>,
+    count: usize,
+    drawn: usize,
+    biased: bool,
+}
+
+/// So many fit without an allocation.
+const FEW: usize = 16;
+
+impl Order {
+    #[inline(always)]
+    fn of(count: usize, biased: bool) -> Self {
+        Self {
+            few: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+            many: if count > FEW {
+                (0..count).collect()
+            } else {
+                Vec::new()
+            },
+            count,
+            drawn: 0,
+            biased,
+        }
+    }
+}
+
+impl Iterator for Order {
+    type Item = usize;
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        let at = self.drawn;
+        if at == self.count {
+            return None;
+        }
+        self.drawn += 1;
+        if self.biased {
+            return Some(at);
+        }
+        // Fisher and Yates.
+        let with = at + park::random(self.count - at);
+        if self.many.is_empty() {
+            self.few.swap(at, with);
+            Some(self.few[at].into())
+        } else {
+            self.many.swap(at, with);
+            Some(self.many[at])
+        }
+    }
+}
+
 /// Tries each case once. Which one could go on.
 #[inline]
 pub(super) fn try_choose(cases: &[AnyCase<'_>], biased: bool) -> Option<usize> {
-    let count = cases.len();
-    if count == 0 {
-        return None;
-    }
-    let start = if biased { 0 } else { park::random(count) };
-    let (first, second) = (start..count, 0..start);
-    first.chain(second).find(|case| cases[*case].0.try_now())
+    Order::of(cases.len(), biased).find(|case| cases[*case].0.try_now())
 }
 
 /// Selects one. `None`: none could go on in time.
@@ -47,7 +94,7 @@ pub(super) fn choose(cases: &[AnyCase<'_>], choice: Choice) -> Option<usize> {
         if chosen.is_some() || choice.at_ns == 0 {
             return chosen;
         }
-        match wait(cases, choice.at_ns) {
+        match wait(cases, choice) {
             Waited::Chosen(case) => return Some(case),
             Waited::Again => {}
             Waited::TimedOut => return None,
@@ -62,7 +109,8 @@ enum Waited {
 }
 
 #[inline(never)]
-fn wait(cases: &[AnyCase<'_>], at_ns: u64) -> Waited {
+fn wait(cases: &[AnyCase<'_>], choice: Choice) -> Waited {
+    let Choice { biased, at_ns } = choice;
     let due_ns = cases
         .iter()
         .map(|case| case.0.due_ns())
@@ -73,18 +121,17 @@ fn wait(cases: &[AnyCase<'_>], at_ns: u64) -> Waited {
     // Nothing may unwind while a case is in a line.
     let bomb = AbortOnUnwind("a selection panicked while it waited");
     let token = Token::new(Me::get().header());
-    let mut entered = 0;
     let mut aborted = false;
-    for (number, case) in cases.iter().enumerate() {
+    // In random order, too: a channel that is in several cases finds the one first that entered first.
+    for number in Order::of(cases.len(), biased) {
         if !token.is_waiting() {
             break;
         }
         // SAFETY: both stay until all have left, below.
-        if !unsafe { case.0.enter(&token, number) } {
+        if !unsafe { cases[number].0.enter(&token, number) } {
             aborted = token.abort();
             break;
         }
-        entered = number + 1;
     }
     let paid = || until_paid(&token.due);
     let stayed = if aborted {
@@ -103,7 +150,7 @@ fn wait(cases: &[AnyCase<'_>], at_ns: u64) -> Waited {
             paid,
         )
     };
-    for case in &cases[..entered] {
+    for case in cases {
         case.0.leave();
     }
     std::mem::forget(bomb);
@@ -112,7 +159,7 @@ fn wait(cases: &[AnyCase<'_>], at_ns: u64) -> Waited {
         Err(Early::Unwind(unwind)) => unwind.unwind(),
         // Its own time, or that of a case that can go on now.
         Err(Early::TimedOut) if due_ns == at_ns || (at_ns != NEVER && has_come(at_ns)) => {
-            try_choose(cases, false).map_or(Waited::TimedOut, Waited::Chosen)
+            try_choose(cases, biased).map_or(Waited::TimedOut, Waited::Chosen)
         }
         Err(Early::TimedOut) => Waited::Again,
     }
@@ -121,15 +168,7 @@ fn wait(cases: &[AnyCase<'_>], at_ns: u64) -> Waited {
 /// Waits until one of the cases seems ready. `None`: none was in time.
 pub(super) fn ready(cases: &[AnyCase<'_>], choice: Choice) -> Option<usize> {
     loop {
-        let count = cases.len().max(1);
-        let start = if choice.biased {
-            0
-        } else {
-            park::random(count)
-        };
-        let is_ready = (0..cases.len())
-            .map(|case| (start + case) % count)
-            .find(|case| cases[*case].0.is_ready());
+        let is_ready = Order::of(cases.len(), choice.biased).find(|case| cases[*case].0.is_ready());
         if is_ready.is_some()
             || choice.at_ns == 0
             || (choice.at_ns != NEVER && has_come(choice.at_ns))

@@ -69,7 +69,7 @@ macro_rules! texts {
         texts!(@debug $error $(<$t>)? { $($case => $debug;)* });
         impl $(<$t>)? fmt::Display for $error $(<$t>)? {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $($case => $text,)* })
+                f.pad(match self { $($case => $text,)* })
             }
         }
         impl $(<$t>)? Error for $error $(<$t>)? {}
@@ -77,7 +77,7 @@ macro_rules! texts {
     (@debug $error:ident <$t:ident> { $($case:pat => $debug:literal;)* }) => {
         impl<$t> fmt::Debug for $error<$t> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $($case => $debug,)* })
+                f.pad(match self { $($case => $debug,)* })
             }
         }
     };

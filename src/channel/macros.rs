@@ -49,20 +49,22 @@ macro_rules! __fibers_select_biased {
 macro_rules! __fibers_select_arms {
     // All arms are known.
     (@arm ($biased:expr) [$(($kind:ident $channel:ident $case:ident $number:expr; $on:expr; $pattern:pat, ($($message:expr)?) $body:expr))*] ($($default:tt)*) $next:expr;) => {{
-        $(let $channel = &$on;)*
-        $(let $case = $crate::__fibers_select_arms!(@case $kind $channel);)*
-        let chosen = $crate::channel::internal::choose(
-            &[$($case.any(),)*],
-            $crate::__fibers_select_arms!(@choice ($biased) $($default)*),
-        );
-        match chosen {
-            $(::core::option::Option::Some(number) if number == $number => {
-                let $pattern = $case.finish($($message)?);
-                $body
-            })*
-            ::core::option::Option::Some(_) => ::core::unreachable!("a number that no arm has"),
-            ::core::option::Option::None => $crate::__fibers_select_arms!(@default $($default)*),
-        }
+        // A match, as what is made in its head lives until its end.
+        match ($(&$on,)*) { ($($channel,)*) => {
+            $(let $case = $crate::__fibers_select_arms!(@case $kind $channel);)*
+            let chosen = $crate::channel::internal::choose(
+                &[$($case.any(),)*],
+                $crate::__fibers_select_arms!(@choice ($biased) $($default)*),
+            );
+            match chosen {
+                $(::core::option::Option::Some(number) if number == $number => {
+                    let $pattern = $case.finish($($message)?);
+                    $body
+                })*
+                ::core::option::Option::Some(_) => ::core::unreachable!("a number that no arm has"),
+                ::core::option::Option::None => $crate::__fibers_select_arms!(@default $($default)*),
+            }
+        }}
     }};
 
     (@case recv $channel:ident) => { $channel.recv_case() };

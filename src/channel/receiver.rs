@@ -131,7 +131,10 @@ impl<T> Receiver<T> {
     pub fn same_channel(&self, other: &Self) -> bool {
         match (&self.source, &other.source) {
             (Source::Flow(this), Source::Flow(that)) => Arc::ptr_eq(this, that),
-            (Source::Timer(this), Source::Timer(that)) => Arc::ptr_eq(this, that),
+            (Source::Timer(this), Source::Timer(that)) => {
+                // Of `never` there is but one.
+                Arc::ptr_eq(this, that) || (this.capacity() == 0 && that.capacity() == 0)
+            }
             _ => false,
         }
     }

@@ -18,6 +18,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 use crate::channel::{
@@ -51,6 +52,9 @@ pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
     let (sender, receiver) = channel::bounded(bound);
     (SyncSender(sender), Receiver::new(receiver))
 }
+
+impl<T> RefUnwindSafe for Receiver<T> {}
+impl<T> UnwindSafe for Receiver<T> {}
 
 impl<T> Sender<T> {
     /// Sends a message. Never blocks.
@@ -140,12 +144,12 @@ impl<T> Receiver<T> {
 
     /// An iterator over the messages, which waits for each and ends when all senders are gone.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter(self)
+        Iter { rx: self }
     }
 
     /// An iterator over the messages that are there; it never waits.
     pub fn try_iter(&self) -> TryIter<'_, T> {
-        TryIter(self)
+        TryIter { rx: self }
     }
 }
 
@@ -181,34 +185,40 @@ impl<T> fmt::Debug for Receiver<T> {
 
 /// See [`Receiver::iter`].
 #[derive(Debug)]
-pub struct Iter<'a, T: 'a>(&'a Receiver<T>);
+pub struct Iter<'a, T: 'a> {
+    rx: &'a Receiver<T>,
+}
 
 /// See [`Receiver::try_iter`].
 #[derive(Debug)]
-pub struct TryIter<'a, T: 'a>(&'a Receiver<T>);
+pub struct TryIter<'a, T: 'a> {
+    rx: &'a Receiver<T>,
+}
 
 /// As [`Receiver::iter`], and owns the receiver.
 #[derive(Debug)]
-pub struct IntoIter<T>(Receiver<T>);
+pub struct IntoIter<T> {
+    rx: Receiver<T>,
+}
 
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
     fn next(&mut self) -> Option<T> {
-        self.0.recv().ok()
+        self.rx.recv().ok()
     }
 }
 
 impl<T> Iterator for TryIter<'_, T> {
     type Item = T;
     fn next(&mut self) -> Option<T> {
-        self.0.try_recv().ok()
+        self.rx.try_recv().ok()
     }
 }
 
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
     fn next(&mut self) -> Option<T> {
-        self.0.recv().ok()
+        self.rx.recv().ok()
     }
 }
 
@@ -224,6 +234,6 @@ impl<T> IntoIterator for Receiver<T> {
     type Item = T;
     type IntoIter = IntoIter<T>;
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter(self)
+        IntoIter { rx: self }
     }
 }
