@@ -276,6 +276,9 @@ fn a_downgrade_lets_readers_in_and_no_writer() {
             move || *lock.write().unwrap() = 3
         });
         eventually(|| machine.metrics().parked == 41);
+        // Until they are starved: then nothing but the downgrade lets them in.
+        let parked = Instant::now();
+        eventually(|| parked.elapsed() > Duration::from_millis(10));
         *writer = 2;
         let reader = RwLockWriteGuard::downgrade(writer);
         for reader in readers {
@@ -285,6 +288,43 @@ fn a_downgrade_lets_readers_in_and_no_writer() {
         drop(reader);
         second.join().unwrap();
         assert_eq!(*lock.read().unwrap(), 3);
+    });
+}
+
+/// Readers that wait for a starved writer only need not wait for the readers inside.
+#[test]
+fn a_writer_that_gives_up_lets_the_readers_behind_it_in() {
+    in_both_modes(60, 2, |_, machine, _| {
+        for cancelled in [false, true] {
+            let lock = Arc::new(RwLock::new(1));
+            let held = lock.read().unwrap();
+            let writer = machine.spawn({
+                let lock = Arc::clone(&lock);
+                move || {
+                    if cancelled {
+                        drop(lock.write_interruptible());
+                    } else {
+                        drop(lock.write_timeout(Duration::from_millis(100)));
+                    }
+                }
+            });
+            eventually(|| matches!(lock.try_read(), Err(TryLockError::WouldBlock)));
+            let readers: Vec<_> = (0..20)
+                .map(|_| {
+                    let lock = Arc::clone(&lock);
+                    machine.spawn(move || *lock.read().unwrap())
+                })
+                .collect();
+            if cancelled {
+                eventually(|| machine.metrics().parked == 21);
+                writer.cancel().unwrap();
+            }
+            for reader in readers {
+                assert_eq!(reader.join().unwrap(), 1);
+            }
+            assert_eq!(writer.join().is_err(), cancelled);
+            drop(held);
+        }
     });
 }
 

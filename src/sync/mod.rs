@@ -54,6 +54,8 @@ mod raw_semaphore;
 mod rwlock;
 mod rwlock_guards;
 mod semaphore;
+#[cfg(test)]
+mod tests;
 mod wait_group;
 
 pub use barrier::{Barrier, BarrierWaitResult};
