@@ -5,7 +5,8 @@
 //!
 //! CORE-1: a receiver waits only while the buffer is empty and no sender waits that could hand it a message; a sender
 //! only while `buffer + promised` is the capacity, and no receiver waits. Each operation leaves it so: a message goes to
-//! the first receiver before it goes to the buffer; a place that becomes free goes to the first sender.
+//! the first receiver before it goes to the buffer; a place that becomes free goes to the first sender; and where all
+//! places were promised, to senders that take their time, a message that waits goes past them.
 //! CORE-2: once one side is gone its bit is set under the latch, and nobody of the other side goes into the line any
 //! more; whoever is there is taken out.
 //! CORE-3: a place that was promised is used, or given back, exactly once (`fulfil`, `give_back`).
@@ -119,9 +120,23 @@ impl<T> Inner<T> {
             Side::Receivers => {
                 self.flags & NO_SENDERS != 0
                     || self.buffer.len() != 0
-                    || (capacity == 0 && self.senders.find(|party| party.is_open_to(me)).is_some())
+                    || self
+                        .senders
+                        .find(|party| party.may_hand_over(capacity) && party.is_open_to(me))
+                        .is_some()
             }
         }
+    }
+
+    /// Claims the first sender whose message a receiver gets straight, with an empty buffer: because there are no
+    /// places, or because all of them were promised. Of the latter only one that has its message: others wait for
+    /// their place.
+    fn claim_sender(&mut self, capacity: usize) -> Option<*const Record<T>> {
+        if capacity == 0 {
+            return claim_first(&mut self.senders);
+        }
+        // Alone, so claimed by being in the line.
+        self.senders.take(|party| party.may_hand_over(capacity))
     }
 
     /// A place has become free: it goes to the first sender that waits for one; its message, perhaps, to a receiver.
@@ -266,8 +281,8 @@ impl<T> Core<T> {
             };
             return Received::Message(message, after);
         }
-        if self.capacity == 0
-            && let Some(record) = claim_first(&mut inner.senders)
+        if inner.senders.first().is_some()
+            && let Some(record) = inner.claim_sender(self.capacity)
         {
             // SAFETY: claimed by us, not paid yet.
             let (sender, wake) = unsafe { (&(*record).what, payee(record)) };

@@ -189,6 +189,11 @@ impl<T> Party<T> {
         self.token.get().is_null()
     }
 
+    /// Of a sender, while the buffer is empty: true if a receiver gets its message straight.
+    pub(crate) fn may_hand_over(&self, capacity: usize) -> bool {
+        capacity == 0 || self.is_alone()
+    }
+
     /// True if somebody else's claim could succeed; `me`: the token of who asks.
     pub(crate) fn is_open_to(&self, me: *const Token) -> bool {
         let token = self.token.get();

@@ -124,8 +124,8 @@ impl<T> Core<T> {
             unsafe { &(*record).what }.is_alone()
         });
         let oldest = inner.buffer.pop();
-        if !is_simple || (oldest.is_none() && self.capacity != 0) {
-            // A selection's case; or all places were promised.
+        if !is_simple {
+            // A selection's case.
             return match oldest {
                 Some(message) => {
                     let after = inner.refill(self.capacity);
