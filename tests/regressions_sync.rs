@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Duration;
 
-use common::in_both_modes;
-use fibers::channel::{Select, bounded};
+use common::{Expected, in_both_modes, joined_as_cancelled};
+use fibers::channel::{RecvTimeoutError, Select, Sender, bounded, select};
 
 /// Long enough that what was started waits by then; if it does not, the test shows less, and passes.
 const A_WHILE: Duration = Duration::from_millis(50);
@@ -49,11 +50,66 @@ fn regression_a_message_is_received_past_a_place_that_was_promised() {
             (receives.recv().unwrap(), receives.recv().unwrap())
         });
         let sends = machine.spawn(move || {
-            fibers::channel::select! {
+            select! {
                 send(sender, { sender.send(1).unwrap(); 2 }) -> sent => sent.unwrap(),
             }
         });
         sends.join().unwrap();
         assert_eq!(receives.join().unwrap(), (1, 2));
+    });
+}
+
+/// Selects a send whose message does not come.
+fn sends_nothing(sender: &Sender<i32>, panics: bool) -> Option<()> {
+    let nothing = || -> Option<i32> {
+        if panics {
+            resume_unwind(Box::new(Expected(1)));
+        }
+        None
+    };
+    select! { send(sender, nothing()?) -> _ => {} }
+    Some(())
+}
+
+/// The place was lost; and a receiver that had been told of the message waited for ever, cancelled or not.
+#[test]
+fn regression_a_message_that_is_not_evaluated_is_waited_for_by_nobody() {
+    in_both_modes(20, 2, |_, machine, _| {
+        for panics in [false, true] {
+            let (sender, receiver) = bounded(1);
+            let ended = catch_unwind(AssertUnwindSafe(|| sends_nothing(&sender, panics)));
+            assert_eq!(ended.is_err(), panics);
+            sender.try_send(7).expect("the place was given back");
+            assert_eq!(receiver.recv(), Ok(7));
+
+            for capacity in [0, 1] {
+                let (sender, receiver) = bounded(capacity);
+                let receives = machine.spawn(move || receiver.recv_timeout(4 * A_WHILE));
+                thread::sleep(A_WHILE);
+                let ended = catch_unwind(AssertUnwindSafe(|| sends_nothing(&sender, panics)));
+                assert_eq!(ended.is_err(), panics);
+                let received = receives.join().unwrap();
+                assert_eq!(received, Err(RecvTimeoutError::Timeout));
+            }
+        }
+    });
+}
+
+#[test]
+fn regression_a_fiber_cancelled_while_it_evaluates_a_message_gives_its_place_back() {
+    in_both_modes(20, 2, |_, machine, _| {
+        let (sender, receiver) = bounded(1);
+        let (_silent, never) = bounded::<i32>(0);
+        let sends = machine.spawn({
+            let sender = sender.clone();
+            move || {
+                select! { send(sender, never.recv().unwrap()) -> _ => {} }
+            }
+        });
+        thread::sleep(A_WHILE);
+        sends.cancel().unwrap();
+        joined_as_cancelled(sends);
+        sender.try_send(7).expect("the place was given back");
+        assert_eq!(receiver.recv(), Ok(7));
     });
 }

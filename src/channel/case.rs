@@ -1,7 +1,7 @@
 //! Case: one operation of a selection, with all that it needs to wait: its record in a channel's line.
 
 use std::cell::{Cell, OnceCell};
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 use crate::channel::core::{Promise, Received, Side};
@@ -65,6 +65,32 @@ pub struct RecvCase<'a, T> {
 pub struct SendCase<'a, T> {
     flow: &'a Flow<T>,
     record: ManuallyDrop<Record<T>>,
+}
+
+/// The right to carry out a send that was selected. Given back if it is dropped: the evaluation of the message has
+/// panicked, was cancelled, or has left by `?`, `break` or `return`.
+#[doc(hidden)]
+#[must_use]
+#[allow(missing_debug_implementations, reason = "no part of the public face")]
+pub struct Claimed<'c, 'a, T>(&'c SendCase<'a, T>);
+
+impl<T> Claimed<'_, '_, T> {
+    /// As [`SendCase::finish`].
+    ///
+    /// # Errors
+    /// If all receivers are gone.
+    #[doc(hidden)]
+    pub fn send(self, message: T) -> Result<(), SendError<T>> {
+        let case = self.0;
+        mem::forget(self);
+        case.finish(message)
+    }
+}
+
+impl<T> Drop for Claimed<'_, '_, T> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 fn record<T>() -> ManuallyDrop<Record<T>> {
@@ -222,12 +248,17 @@ impl<'a, T> SendCase<'a, T> {
         AnyCase(self)
     }
 
+    /// By whom it was selected, before there is a message.
+    #[doc(hidden)]
+    pub fn claimed(&self) -> Claimed<'_, 'a, T> {
+        Claimed(self)
+    }
+
     /// Sends the message by the selected operation.
     ///
     /// # Errors
     /// If all receivers are gone.
-    #[doc(hidden)]
-    pub fn finish(&self, message: T) -> Result<(), SendError<T>> {
+    pub(super) fn finish(&self, message: T) -> Result<(), SendError<T>> {
         match self.record.what.how() {
             How::Promised => match self.flow.core.fulfil(message) {
                 Ok(afters) => {

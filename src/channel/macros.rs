@@ -6,7 +6,8 @@
 /// Selects one of several operations on channels and carries it out. As `crossbeam_channel::select!`.
 ///
 /// Of several that are ready a random one is selected; while none is, the fiber (or the plain thread) waits, or the
-/// `default` arm is taken: at once, or after a time. A message is evaluated only if its `send` is selected.
+/// `default` arm is taken: at once, or after a time. A message is evaluated only if its `send` is selected; if
+/// that evaluation unwinds, or leaves by `?`, `break` or `return`, nothing is sent, and whoever counted on it goes on.
 ///
 /// *Cancellation* and deadlines unwind, if no operation was selected by then.
 ///
@@ -58,7 +59,7 @@ macro_rules! __fibers_select_arms {
             );
             match chosen {
                 $(::core::option::Option::Some(number) if number == $number => {
-                    let $pattern = $case.finish($($message)?);
+                    let $pattern = $crate::__fibers_select_arms!(@finish $kind $case; $($message)?);
                     $body
                 })*
                 ::core::option::Option::Some(_) => ::core::unreachable!("a number that no arm has"),
@@ -69,6 +70,10 @@ macro_rules! __fibers_select_arms {
 
     (@case recv $channel:ident) => { $channel.recv_case() };
     (@case send $channel:ident) => { $channel.send_case() };
+
+    (@finish recv $case:ident;) => { $case.finish() };
+    // First the right to send, then the message: whose evaluation may end in other ways than with a message.
+    (@finish send $case:ident; $message:expr) => { $case.claimed().send($message) };
 
     (@choice ($biased:expr)) => { $crate::channel::internal::Choice::wait($biased) };
     (@choice ($biased:expr) () $body:expr) => { $crate::channel::internal::Choice::now($biased) };
