@@ -113,3 +113,22 @@ fn regression_a_fiber_cancelled_while_it_evaluates_a_message_gives_its_place_bac
         assert_eq!(receiver.recv(), Ok(7));
     });
 }
+
+/// A receiver that selects was claimed for a message that did not come: it said that the channel had no senders any more.
+#[test]
+fn regression_a_selection_that_was_promised_a_message_in_vain_begins_again() {
+    in_both_modes(20, 2, |_, machine, _| {
+        for capacity in [0, 1] {
+            let (sender, receiver) = bounded(capacity);
+            let receives = machine.spawn(move || select! { recv(receiver) -> message => message });
+            thread::sleep(A_WHILE);
+            let mut select = Select::new();
+            select.send(&sender);
+            let promised = select.select();
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(promised)));
+            dropped.expect_err("it is to be carried out");
+            sender.send(7).expect("there is a receiver");
+            assert_eq!(receives.join().unwrap(), Ok(7));
+        }
+    });
+}

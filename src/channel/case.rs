@@ -35,6 +35,8 @@ pub(crate) trait Case {
     /// The same, until `unwatch` with the same record.
     unsafe fn watch(&self, record: &Record<()>) -> bool;
     fn unwatch(&self, record: &Record<()>);
+    /// It was claimed, but its message does not come after all.
+    fn begins_again(&self) -> bool;
     /// The operation was selected, and is not carried out.
     fn abandon(&self);
     /// Which channel and side it is for.
@@ -225,6 +227,11 @@ impl<T> Case for RecvCase<'_, T> {
         }
     }
 
+    fn begins_again(&self) -> bool {
+        let record = self.record.get();
+        record.is_some_and(|own| matches!(own.what.how(), How::Again))
+    }
+
     fn abandon(&self) {
         // Received all the same.
         drop(self.finish());
@@ -325,6 +332,10 @@ impl<T> Case for SendCase<'_, T> {
 
     fn unwatch(&self, record: &Record<()>) {
         self.flow.core.unwatch(record);
+    }
+
+    fn begins_again(&self) -> bool {
+        false
     }
 
     fn abandon(&self) {

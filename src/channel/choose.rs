@@ -155,7 +155,10 @@ fn wait(cases: &[AnyCase<'_>], choice: Choice) -> Waited {
     }
     std::mem::forget(bomb);
     match stayed {
-        Ok(()) => token.selected().map_or(Waited::Again, Waited::Chosen),
+        Ok(()) => match token.selected() {
+            Some(case) if !cases[case].0.begins_again() => Waited::Chosen(case),
+            _ => Waited::Again,
+        },
         Err(Early::Unwind(unwind)) => unwind.unwind(),
         // Its own time, or that of a case that can go on now.
         Err(Early::TimedOut) if due_ns == at_ns || (at_ns != NEVER && has_come(at_ns)) => {
