@@ -3,11 +3,13 @@
 mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
 use common::{Expected, in_both_modes, joined_as_cancelled};
-use fibers::channel::{RecvTimeoutError, Select, Sender, bounded, select};
+use fibers::channel::{RecvTimeoutError, Select, Sender, bounded, select, unbounded};
 
 /// Long enough that what was started waits by then; if it does not, the test shows less, and passes.
 const A_WHILE: Duration = Duration::from_millis(50);
@@ -131,4 +133,30 @@ fn regression_a_selection_that_was_promised_a_message_in_vain_begins_again() {
             assert_eq!(receives.join().unwrap(), Ok(7));
         }
     });
+}
+
+/// The messages behind it were leaked, and with them whatever they held.
+#[test]
+fn regression_a_message_whose_destructor_panics_keeps_no_other_from_being_dropped() {
+    struct Bomb(Arc<AtomicUsize>, bool);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+            if self.1 {
+                resume_unwind(Box::new(Expected(1)));
+            }
+        }
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    for explodes in 0..5 {
+        let (sender, receiver) = unbounded();
+        for n in 0..5 {
+            let sent = sender.send(Bomb(Arc::clone(&drops), n == explodes));
+            assert!(sent.is_ok());
+        }
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(receiver)));
+        dropped.expect_err("one of them panics");
+        assert_eq!(drops.swap(0, SeqCst), 5);
+    }
+    assert_eq!(Arc::strong_count(&drops), 1);
 }

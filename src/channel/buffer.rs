@@ -139,11 +139,20 @@ impl<T> Buffer<T> {
 
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
-        while self.pop().is_some() {}
-        self.blocks
-            .drain(..)
-            .chain(self.spare.take())
-            .for_each(Self::free);
+        /// Goes on if the destructor of a message unwinds: as that of a `Vec` does.
+        struct Rest<'a, T>(&'a mut Buffer<T>);
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while self.0.pop().is_some() {}
+                self.0
+                    .blocks
+                    .drain(..)
+                    .chain(self.0.spare.take())
+                    .for_each(Buffer::<T>::free);
+            }
+        }
+        let rest = Rest(self);
+        while rest.0.pop().is_some() {}
     }
 }
 
