@@ -1,4 +1,4 @@
-//! The demo of the `fibers` library: a tour of eleven parts, or one part by its subcommand.
+//! The demo of the `fibers` library: a tour of thirteen parts, or one part by its subcommand.
 //!
 //! Every part lives in the file or folder of its name, uses the public API only, starts a machine of its own,
 //! checks its own result and ends the process with status 1 when the result is wrong. Progress
@@ -17,6 +17,8 @@ mod memory;
 mod options;
 mod overflow;
 mod parked;
+mod philosophers;
+mod pipeline;
 mod priorities;
 mod report;
 mod ring;
@@ -62,6 +64,10 @@ enum Part {
     Sleepers(sleepers::Args),
     /// Serve clients under deadlines, cancel some of them, and count what is given back
     Deadlines(deadlines::Args),
+    /// Let philosophers share forks, by three methods, and see how fair that is
+    Philosophers(philosophers::Args),
+    /// Send messages through stages of fibers by channels, and check that none is lost
+    Pipeline(pipeline::Args),
     /// Serve HTTP, an echo, or keys and values for Redis clients; or check all three
     Serve(serve::Args),
     /// Load a server and measure it
@@ -82,6 +88,8 @@ impl Part {
             Part::Calls(calls::Args::default()),
             Part::Sleepers(sleepers::Args::tour()),
             Part::Deadlines(deadlines::Args::default()),
+            Part::Philosophers(philosophers::Args::default()),
+            Part::Pipeline(pipeline::Args::default()),
             Part::Serve(serve::Args::tour()),
             Part::Bench(bench::Args::tour()),
             Part::Overflow(overflow::Args::default()),
@@ -98,6 +106,8 @@ impl Part {
             Part::Calls(_) => "calls",
             Part::Sleepers(_) => "sleepers",
             Part::Deadlines(_) => "deadlines",
+            Part::Philosophers(_) => "philosophers",
+            Part::Pipeline(_) => "pipeline",
             Part::Serve(args) => args.name(),
             Part::Bench(args) => args.name(),
             Part::Overflow(_) => "overflow",
@@ -114,6 +124,8 @@ impl Part {
             Part::Calls(args) => calls::run(args, common, screen),
             Part::Sleepers(args) => sleepers::run(args, common, screen),
             Part::Deadlines(args) => deadlines::run(args, common, screen),
+            Part::Philosophers(args) => philosophers::run(args, common, screen),
+            Part::Pipeline(args) => pipeline::run(args, common, screen),
             Part::Serve(args) => serve::run(args, common, screen),
             Part::Bench(args) => bench::run(args, common, screen),
             Part::Overflow(args) => overflow::run(args, common, screen),

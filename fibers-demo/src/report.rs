@@ -205,7 +205,8 @@ pub fn short_time(nanoseconds: f64) -> String {
     }
 }
 
-fn short_number(number: f64) -> String {
+/// A number with one decimal, in thousands, millions or billions.
+pub fn short_number(number: f64) -> String {
     let steps = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
     match steps.into_iter().find(|(unit, _)| number >= *unit) {
         Some((unit, name)) => format!("{:.1} {name}", number / unit),

@@ -11,6 +11,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::memory;
@@ -18,6 +19,11 @@ use crate::report::tell;
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(40);
 const TELL_EVERY: Duration = Duration::from_millis(500);
+/// How wide a bar may be; on a narrow terminal it gives way, so that no line is broken.
+const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=36;
+/// Everything on a bar's line but the bar and the note, and what notes are given.
+const OTHER_COLUMNS: usize = 33;
+const NOTE_COLUMNS: usize = 20;
 
 /// Where headings and bars go.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +36,7 @@ pub struct Gauge {
     label: String,
     total: u64,
     read: Box<dyn Fn() -> u64 + Send>,
-    note: Box<dyn Fn() -> String + Send>,
+    note: Option<Box<dyn Fn() -> String + Send>>,
 }
 
 /// Tells in one line how far a part is.
@@ -105,14 +111,19 @@ impl Screen {
         let (stop, stopped) = channel();
         let sampler = std::thread::spawn(move || {
             let screen = MultiProgress::with_draw_target(target);
-            let bars: Vec<ProgressBar> = gauges.iter().map(|gauge| gauge.bar(&screen)).collect();
+            let columns = bar_columns(&gauges);
+            let bars: Vec<ProgressBar> = (gauges.iter())
+                .map(|gauge| gauge.bar(&screen, columns))
+                .collect();
             let mut peak_bytes = 0;
             let mut told = Instant::now();
             loop {
                 let over = stopped.recv_timeout(SAMPLE_EVERY) != Err(RecvTimeoutError::Timeout);
                 peak_bytes = peak_bytes.max(memory::resident_bytes());
                 for (gauge, bar) in gauges.iter().zip(&bars) {
-                    bar.set_message((gauge.note)());
+                    if let Some(note) = &gauge.note {
+                        bar.set_message(note());
+                    }
                     bar.set_position((gauge.read)().min(gauge.total));
                 }
                 if let Some(tell) = &tell
@@ -138,6 +149,19 @@ impl Screen {
     }
 }
 
+/// How wide these bars may be here and now; all alike, for they stand one below the other.
+fn bar_columns(gauges: &[Gauge]) -> usize {
+    let notes = if gauges.iter().any(|gauge| gauge.note.is_some()) {
+        NOTE_COLUMNS
+    } else {
+        0
+    };
+    let (_, columns) = Term::stderr().size();
+    usize::from(columns)
+        .saturating_sub(OTHER_COLUMNS + notes)
+        .clamp(*BAR_COLUMNS.start(), *BAR_COLUMNS.end())
+}
+
 impl Gauge {
     /// A bar that follows `read`, a cheap look at a counter.
     pub fn new(label: &str, total: u64, read: impl Fn() -> u64 + Send + 'static) -> Gauge {
@@ -145,21 +169,21 @@ impl Gauge {
             label: label.to_string(),
             total,
             read: Box::new(read),
-            note: Box::new(String::new),
+            note: None,
         }
     }
 
     /// Adds a text behind the bar, read whenever the bar is.
     pub fn with_note(mut self, note: impl Fn() -> String + Send + 'static) -> Gauge {
-        self.note = Box::new(note);
+        self.note = Some(Box::new(note));
         self
     }
 
-    fn bar(&self, screen: &MultiProgress) -> ProgressBar {
-        let style = ProgressStyle::with_template(
-            "  {prefix:<12} {bar:36.cyan/blue} {percent:>3}% {human_pos:>10} {msg}",
-        )
-        .expect("the template is a constant")
+    fn bar(&self, screen: &MultiProgress, columns: usize) -> ProgressBar {
+        let style = ProgressStyle::with_template(&format!(
+            "  {{prefix:<12}} {{bar:{columns}.cyan/blue}} {{percent:>3}}% {{human_pos:>10}} {{msg}}"
+        ))
+        .expect("the template is a constant but for a number")
         .progress_chars("━╸─");
         screen.add(
             ProgressBar::new(self.total)

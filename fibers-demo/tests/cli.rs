@@ -175,6 +175,177 @@ fn a_seed_repeats_who_is_cancelled() {
 }
 
 #[test]
+fn philosophers_share_their_forks_by_each_method() {
+    let report = json(&["philosophers", "--size=7", "--meals=50"]);
+    assert_eq!(report["size"], 7);
+    let methods = report["methods"].as_array().expect("methods");
+    let names: Vec<&Value> = methods.iter().map(|method| &method["method"]).collect();
+    assert_eq!(names, ["ordered", "waiter", "greedy"]);
+    for (method, row) in methods.iter().zip(report["rows"].as_array().expect("rows")) {
+        assert_eq!(method["fewest"], 50);
+        let shares = ["fewest", "median", "most"].map(|share| number(&method[share]));
+        assert!(shares.is_sorted(), "{method}");
+        assert!(number(&method["meals"]) >= 7 * 50, "{method}");
+        assert_eq!(method["meals"], row["operations"]);
+        assert!(method["waited_us_max"].is_f64(), "{method}");
+    }
+    assert_eq!(methods[0]["put_back"], 0);
+    assert_eq!(methods[1]["put_back"], 0);
+}
+
+#[test]
+fn the_smallest_table_and_a_large_one_are_laid() {
+    let two = json(&["philosophers", "--size=2", "--meals=1", "--workers=1"]);
+    assert_eq!(two["methods"].as_array().map(Vec::len), Some(3));
+    let many = ["philosophers", "--size=3k", "--meals=2", "--method=greedy"];
+    assert_eq!(json(&many)["methods"][0]["fewest"], 2);
+    let slow = [
+        "philosophers",
+        "--quick",
+        "--method=ordered",
+        "--meals=3",
+        "--eat=2k",
+        "--think=1k",
+    ];
+    // Neighbours do not eat at once, so each fork is busy for the meals of both.
+    let report = json(&slow);
+    assert!(
+        report["rows"][0]["seconds"].as_f64() >= Some(0.012),
+        "{report}"
+    );
+}
+
+#[test]
+fn whoever_waits_longer_than_patience_has_starved() {
+    let arguments = [
+        "philosophers",
+        "--size=2",
+        "--meals=3",
+        "--eat=200k",
+        "--patience=5",
+    ];
+    let (status, said) = refused(&arguments);
+    assert_eq!(status, Some(1));
+    for part in ["starved", "--patience is 5 ms", "--eat"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+}
+
+#[test]
+fn philosophers_without_a_terminal_tell_in_plain_lines() {
+    let output = demo(&["philosophers", "--quick"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("fewest meals"), "{text}");
+    for method in ["ordered: ", "waiter: ", "greedy: "] {
+        assert!(text.contains(method), "{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+/// The stages of a pipeline's report: all of them passed `messages`.
+fn stages(report: &Value, messages: u64) -> Vec<String> {
+    let stages = report["stages"].as_array().expect("stages");
+    assert!(
+        stages.iter().all(|stage| stage["messages"] == messages),
+        "{report}"
+    );
+    let name = |stage: &Value| stage["stage"].as_str().map(str::to_owned);
+    stages.iter().filter_map(name).collect()
+}
+
+#[test]
+fn a_pipeline_loses_nothing_whatever_its_shape() {
+    for shape in [
+        &["--stages=1", "--lanes=1", "--sources=1"][..],
+        &["--stages=3", "--lanes=16", "--sources=100"],
+        &["--capacity=0"],
+        &["--capacity=1", "--lanes=2", "--workers=1"],
+        &["--capacity=1M"],
+    ] {
+        let report = json(&[&["pipeline", "--size=3k"], shape].concat());
+        assert_eq!(report["size"], 3_000);
+        assert_eq!(report["overtaken"], 0);
+        let names = stages(&report, 3_000);
+        assert_eq!(names.first().map(String::as_str), Some("sources"));
+        assert_eq!(names.last().map(String::as_str), Some("sink"));
+        let stocks = report["stocktakings"].as_array().expect("stocktakings");
+        assert_eq!(stocks.len(), 3);
+        for stock in stocks {
+            assert_eq!(stock["sent"], stock["received"]);
+            assert!(number(&stock["sent"]) >= 750, "{stock}");
+        }
+    }
+}
+
+#[test]
+fn a_pipeline_has_the_stages_and_the_room_it_was_given() {
+    let report = json(&[
+        "pipeline",
+        "--size=2k",
+        "--stages=2",
+        "--lanes=5",
+        "--sources=4",
+        "--capacity=3",
+        "--stocktakings=0",
+    ]);
+    let names = stages(&report, 2_000);
+    assert_eq!(
+        names,
+        ["sources", "parse", "work 1", "work 2", "merge", "sink"]
+    );
+    let fibers: Vec<u64> = (report["stages"].as_array().expect("stages").iter())
+        .map(|stage| number(&stage["fibers"]))
+        .collect();
+    assert_eq!(fibers, [4, 1, 5, 5, 1, 1]);
+    for (stage, room) in [(1, 3), (2, 3), (3, 3), (4, 5 * 3), (5, 3)] {
+        assert!(number(&report["stages"][stage]["waiting_max"]) <= room);
+    }
+    assert_eq!(report["stocktakings"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn the_same_messages_have_the_same_sum_in_any_pipeline() {
+    let sum = |lanes: &str, capacity: &str| {
+        let report = json(&["pipeline", "--size=1001", lanes, capacity]);
+        number(&report["sum"])
+    };
+    assert_eq!(
+        sum("--lanes=1", "--capacity=0"),
+        sum("--lanes=9", "--capacity=50")
+    );
+}
+
+#[test]
+fn fewer_messages_than_sources_and_stocktakings_are_a_pipeline_too() {
+    let report = json(&["pipeline", "--size=1", "--sources=5", "--stocktakings=4"]);
+    assert_eq!(stages(&report, 1).len(), 6);
+    assert_eq!(report["stocktakings"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn a_pipeline_without_a_terminal_tells_in_plain_lines() {
+    let output = demo(&["pipeline", "--quick"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    for part in ["waiting before it", "held back", "stock taken 3 times"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_method_that_nobody_knows_is_refused_with_those_there_are() {
+    let (status, said) = refused(&["philosophers", "--method", "polite"]);
+    assert_eq!(status, Some(2));
+    for part in ["--method", "polite", "ordered", "waiter", "greedy"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+}
+
+#[test]
 fn the_bench_counts_what_it_was_asked_for() {
     let report = json(&[
         "bench",
@@ -218,6 +389,17 @@ fn values_out_of_range_are_refused_by_name() {
         (["deadlines", "--retries", "11"], "0 to 10"),
         (["deadlines", "--cancel", "101"], "0 to 100"),
         (["deadlines", "--seed", "x"], "0 to 1000000000"),
+        (["philosophers", "--size", "1"], "2 to 100000"),
+        (["philosophers", "--meals", "0"], "1 to 1000000"),
+        (["philosophers", "--eat", "2M"], "0 to 1000000"),
+        (["philosophers", "--think", "1s"], "0 to 1000000"),
+        (["philosophers", "--patience", "0"], "1 to 600000"),
+        (["pipeline", "--size", "0"], "1 to 100000000"),
+        (["pipeline", "--sources", "1001"], "1 to 1000"),
+        (["pipeline", "--stages", "13"], "1 to 12"),
+        (["pipeline", "--lanes", "0"], "1 to 256"),
+        (["pipeline", "--capacity", "2M"], "0 to 1000000"),
+        (["pipeline", "--stocktakings", "many"], "0 to 1000"),
     ] {
         let (status, said) = refused(&arguments);
         assert_eq!(status, Some(2));
@@ -261,7 +443,14 @@ fn a_refusal_is_json_where_json_was_asked_for() {
 fn the_help_names_the_parts() {
     let output = demo(&["--help"]);
     let text = String::from_utf8_lossy(&output.stdout);
-    for part in ["sleepers", "deadlines", "serve", "bench"] {
+    for part in [
+        "sleepers",
+        "deadlines",
+        "philosophers",
+        "pipeline",
+        "serve",
+        "bench",
+    ] {
         assert!(text.contains(part), "{text}");
     }
 }
