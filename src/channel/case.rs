@@ -192,10 +192,10 @@ impl<T> Case for RecvCase<'_, T> {
     }
 
     fn leave(&self) {
-        if let Source::Flow(flow) = self.source {
-            if let Some(record) = self.record.get() {
-                flow.core.in_line(Side::Receivers, record, true);
-            }
+        if let Source::Flow(flow) = self.source
+            && let Some(record) = self.record.get()
+        {
+            flow.core.in_line(Side::Receivers, record, true);
         }
     }
 
