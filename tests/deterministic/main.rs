@@ -15,6 +15,7 @@ mod races;
 #[path = "../../examples/retries.rs"]
 mod retries;
 mod spawns;
+mod sync;
 mod time;
 mod virtual_time;
 mod waits;
