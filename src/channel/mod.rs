@@ -139,7 +139,8 @@ pub fn at(when: impl Into<Instant>) -> Receiver<std::time::Instant> {
     timer(Timer::at(when.into()))
 }
 
-/// A channel with a message, the moment, again and again after that long; one that is not taken is waited for.
+/// A channel with a message, the moment, once in every such time. It holds one message: while that is not taken, the
+/// ticks that pass are left out.
 #[must_use]
 pub fn tick(duration: Duration) -> Receiver<std::time::Instant> {
     timer(Timer::tick(duration))

@@ -25,7 +25,10 @@
 //! by that, be it a permit, a notification, or somebody's turn.
 //!
 //! # Beyond std
-//! [`Semaphore`] and [`Notify`] are tokio's without `await`, [`WaitGroup`] is crossbeam's, and [`Event`] Python's.
+//! [`Semaphore`] and [`Notify`] are after tokio's, without `await` and without owned permits; [`WaitGroup`] is
+//! crossbeam's (of `crossbeam_utils::sync`), and [`Event`] Python's. None of them can be an arm of
+//! [`select!`](crate::channel::select): for a shutdown that a `select!` is to see, drop the last sender of a channel on
+//! which nothing is sent.
 //!
 //! # Poisoning
 //! As in std, a lock is poisoned if a *panic* unwinds through its guard. An unwind by cancellation or by a
