@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use common::{Expected, in_both_modes, joined_as_cancelled};
+use common::{Expected, Gate, everywhere, in_both_modes, joined_as_cancelled};
 use fibers::channel::{RecvTimeoutError, Select, Sender, bounded, select, unbounded};
+use fibers::sync::Mutex;
+use fibers::timeout;
 
 /// Long enough that what was started waits by then; if it does not, the test shows less, and passes.
 const A_WHILE: Duration = Duration::from_millis(50);
@@ -159,4 +161,98 @@ fn regression_a_message_whose_destructor_panics_keeps_no_other_from_being_droppe
         assert_eq!(drops.swap(0, SeqCst), 5);
     }
     assert_eq!(Arc::strong_count(&drops), 1);
+}
+
+fn is_too_slow() -> bool {
+    let slept = timeout(Duration::from_millis(1), || {
+        fibers::sleep(Duration::from_secs(100));
+    });
+    slept.is_err()
+}
+
+/// The time-out's own unwind made that of the panic look like one that poisons nothing.
+#[test]
+fn regression_a_timeout_in_a_destructor_leaves_a_panic_what_it_is() {
+    struct Waits;
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            assert!(is_too_slow());
+        }
+    }
+    in_both_modes(20, 2, |_, machine, _| {
+        let mutex = Arc::new(Mutex::new(()));
+        let panics = machine.spawn({
+            let mutex = Arc::clone(&mutex);
+            move || {
+                let _guard = mutex.lock();
+                let _waits = Waits;
+                resume_unwind(Box::new(Expected(1)));
+            }
+        });
+        panics.join().unwrap_err();
+        assert!(mutex.is_poisoned());
+    });
+}
+
+/// Whoever caught the unwind of a deadline poisoned nothing any more.
+#[test]
+fn regression_a_panic_after_a_deadline_that_was_caught_poisons() {
+    fn promise() {
+        let mutex = Mutex::new(());
+        let caught = timeout(Duration::from_millis(1), || {
+            catch_unwind(|| fibers::sleep(Duration::from_secs(100))).expect_err("it is time");
+            let panics = AssertUnwindSafe(|| {
+                let _guard = mutex.lock();
+                resume_unwind(Box::new(Expected(1)));
+            });
+            catch_unwind(panics).expect_err("it panics");
+        });
+        assert!(caught.is_ok());
+        assert!(mutex.is_poisoned());
+        mutex.clear_poison();
+        let cancels = AssertUnwindSafe(|| {
+            let _guard = mutex.lock();
+            is_too_slow()
+        });
+        assert!(catch_unwind(cancels).is_ok() && !mutex.is_poisoned());
+    }
+    everywhere(20, promise);
+}
+
+/// A cancelled fiber waits for the children of its scope; a call that it runs meanwhile panics on its own account.
+#[test]
+fn regression_a_panic_in_a_call_poisons_though_its_fiber_is_cancelled() {
+    in_both_modes(20, 2, |_, machine, _| {
+        let (mutex, outer) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+        let gates = Arc::new([const { Gate::new() }; 2]);
+        let waits = machine.spawn({
+            let (gates, outer) = (Arc::clone(&gates), Arc::clone(&outer));
+            move || {
+                let _guard = outer.lock();
+                fibers::scope(|scope| {
+                    scope.spawn(|| {
+                        fibers::shield(|| {
+                            gates[0].open();
+                            gates[1].wait();
+                        });
+                    });
+                    fibers::sleep(Duration::from_secs(100));
+                });
+            }
+        });
+        gates[0].wait();
+        waits.cancel().unwrap();
+        thread::sleep(A_WHILE);
+        let call = waits.fiber().call({
+            let mutex = Arc::clone(&mutex);
+            move || {
+                let _guard = mutex.lock();
+                resume_unwind(Box::new(Expected(1)));
+            }
+        });
+        call.unwrap().wait().unwrap_err();
+        gates[1].open();
+        joined_as_cancelled(waits);
+        assert!(mutex.is_poisoned() && !outer.is_poisoned());
+    });
 }

@@ -47,11 +47,14 @@ pub(crate) enum Unwind {
 impl Unwind {
     /// Leaves the fiber, or the frame's call: destructors run, no panic message, no panic hook.
     pub(crate) fn unwind(self) -> ! {
-        Me::get()
-            .header()
-            .cold_or_new()
-            .unwinds
-            .store(true, Ordering::Relaxed);
+        // Inside another unwind, what that is does not change.
+        if !std::thread::panicking() {
+            Me::get()
+                .header()
+                .cold_or_new()
+                .unwinds
+                .store(true, Ordering::Relaxed);
+        }
         match self {
             Self::Cancelled => std::panic::resume_unwind(Box::new(Cancelled)),
             Self::Expired(frame) => std::panic::resume_unwind(Box::new(Expired::to(frame))),
@@ -380,10 +383,16 @@ pub(crate) fn run_calls() -> usize {
         return 0;
     };
     let mut calls = 0;
+    // An unwind may have been caught, to be gone on with later: what a call unwinds for is its own business.
+    let unwinds = cold.unwinds.load(Ordering::Relaxed);
     for call in cold.calls.take(false) {
+        if !std::thread::panicking() {
+            cold.unwinds.store(false, Ordering::Relaxed);
+        }
         // SAFETY: taken out of the queue, so ours to run, once; `run` never unwinds.
         unsafe { ((*call).run)(call) };
         calls += 1;
     }
+    cold.unwinds.store(unwinds, Ordering::Relaxed);
     calls
 }

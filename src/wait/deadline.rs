@@ -24,6 +24,18 @@ pub(crate) struct Expired(*const Frame);
 // SAFETY: only compared, never followed.
 unsafe impl Send for Expired {}
 
+/// The unwind is over: here, or where somebody else has caught it and does not go on with it.
+impl Drop for Expired {
+    fn drop(&mut self) {
+        // Inside another unwind, what that is has not changed.
+        if !std::thread::panicking()
+            && let Some(cold) = Me::get().header().cold()
+        {
+            cold.unwinds.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Expired {
     pub(crate) fn to(frame: *const Frame) -> Self {
         // SAFETY: from `expired`, on this stack (DEADLINE-1).
@@ -100,14 +112,7 @@ impl Frame {
     fn stop(&self, payload: Box<dyn Any + Send>) {
         match payload.downcast::<Expired>() {
             // A payload that somebody kept, from a frame that once lay here, finds nothing fired.
-            Ok(expired) if self.fired.get() && ptr::eq(expired.0, self) => {
-                // Inside another unwind, what that is has not changed.
-                if !self.in_panic
-                    && let Some(cold) = Me::get().header().cold()
-                {
-                    cold.unwinds.store(false, Ordering::Relaxed);
-                }
-            }
+            Ok(expired) if self.fired.get() && ptr::eq(expired.0, self) => {}
             Ok(expired) => resume_unwind(expired),
             Err(payload) => resume_unwind(payload),
         }
