@@ -142,6 +142,10 @@ impl<T> Inner<T> {
     /// A place has become free: it goes to the first sender that waits for one; its message, perhaps, to a receiver.
     pub(super) fn refill(&mut self, capacity: usize) -> After {
         let mut after = self.after(None);
+        if self.flags & NO_RECEIVERS != 0 {
+            // Whoever closes the channel tells those who still wait.
+            return after;
+        }
         if self.buffer.len() + self.promised < capacity
             && let Some(record) = claim_first(&mut self.senders)
         {
@@ -428,5 +432,30 @@ impl<T> Core<T> {
             (*record).what.set_how(How::Closed);
             Some(payee(record))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::party::Party;
+    use crate::fiber::waiters::Waiter;
+
+    #[test]
+    fn no_message_goes_into_a_channel_without_receivers() {
+        let core = Core::new(1);
+        assert!(matches!(core.promise(), Promise::Place));
+        let record = Waiter::of_nobody(Party::new(None));
+        // SAFETY: in this frame until it is out again.
+        let tried = unsafe { core.send_or_wait(7, &record) };
+        assert!(matches!(tried, Tried::Waits(_)));
+        drop(core.close(Side::Receivers));
+        // Between the close and its word to the sender.
+        assert!(core.give_back().wake.is_none());
+        assert_eq!(core.len(), 0);
+        assert!(core.next_in_vain(Side::Receivers).is_some());
+        assert!(matches!(record.what.how(), How::Closed));
+        // SAFETY: out of the line.
+        assert_eq!(unsafe { record.what.take() }, Some(7));
     }
 }
