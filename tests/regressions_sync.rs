@@ -256,3 +256,37 @@ fn regression_a_panic_in_a_call_poisons_though_its_fiber_is_cancelled() {
         assert!(mutex.is_poisoned() && !outer.is_poisoned());
     });
 }
+
+/// A selection's send waits; a call that it serves meanwhile receives from the same channel. It met the selection,
+/// and waited for the message of whoever waited for the call.
+#[test]
+fn regression_a_call_does_not_wait_for_the_message_of_the_selection_that_serves_it() {
+    in_both_modes(20, 1, |_, machine, _| {
+        let (sender, receiver) = bounded(0);
+        let sends = machine.spawn({
+            let sender = sender.clone();
+            move || select! { send(sender, 1) -> sent => sent.unwrap() }
+        });
+        thread::sleep(A_WHILE);
+        let (receives, short) = (receiver.clone(), Duration::from_millis(1));
+        let call = sends.fiber().call(move || {
+            let mut select = Select::new();
+            select.recv(&receives);
+            (
+                receives.try_recv().is_err(),
+                receives.recv_timeout(short).is_err(),
+                select.select_timeout(short).is_err(),
+                select.ready_timeout(short).is_err(),
+            )
+        });
+        assert_eq!(call.unwrap().wait().unwrap(), (true, true, true, true));
+        // It meets all others.
+        let receives = receiver.clone();
+        let call = sends.fiber().call(move || receives.recv());
+        thread::sleep(A_WHILE);
+        sender.send(2).unwrap();
+        assert_eq!(call.unwrap().wait().unwrap(), Ok(2));
+        assert_eq!(receiver.recv(), Ok(1));
+        sends.join().unwrap();
+    });
+}

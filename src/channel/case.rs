@@ -208,7 +208,7 @@ impl<T> Case for RecvCase<'_, T> {
 
     fn is_ready(&self) -> bool {
         match self.source {
-            Source::Flow(flow) => flow.core.is_ready(Side::Receivers),
+            Source::Flow(flow) => flow.core.is_ready(Side::Receivers, Me::get().header()),
             Source::Timer(timer) => timer.is_due(),
         }
     }
@@ -322,7 +322,7 @@ impl<T> Case for SendCase<'_, T> {
     }
 
     fn is_ready(&self) -> bool {
-        self.flow.core.is_ready(Side::Senders)
+        self.flow.core.is_ready(Side::Senders, Me::get().header())
     }
 
     unsafe fn watch(&self, record: &Record<()>) -> bool {

@@ -16,7 +16,10 @@
 use std::task::Waker;
 
 use crate::channel::buffer::Buffer;
-use crate::channel::party::{How, Parties, Payee, Record, Token, claim_first, payee};
+use crate::channel::party::{
+    How, Parties, Payee, Record, Token, claim_first, claim_first_for, payee,
+};
+use crate::fiber::header::Header;
 use crate::fiber::waiters::Waiters;
 use crate::latch::Latch;
 
@@ -109,20 +112,34 @@ impl<T> Inner<T> {
         }
     }
 
-    /// True if that side could go on at once; its own cases, `me`'s, do not count.
-    pub(super) fn is_ready(&self, side: Side, capacity: usize, me: *const Token) -> bool {
+    /// True if that side could go on at once; the cases of its own selection, `token`'s, do not count, nor those that
+    /// `me` cannot meet.
+    pub(super) fn is_ready(
+        &self,
+        side: Side,
+        capacity: usize,
+        token: *const Token,
+        me: *const Header,
+    ) -> bool {
         match side {
             Side::Senders => {
                 self.flags & NO_RECEIVERS != 0
                     || self.buffer.len() + self.promised < capacity
-                    || self.receivers.find(|party| party.is_open_to(me)).is_some()
+                    || self
+                        .receivers
+                        .find(|party| party.is_open_to(token))
+                        .is_some()
             }
             Side::Receivers => {
                 self.flags & NO_SENDERS != 0
                     || self.buffer.len() != 0
                     || self
                         .senders
-                        .find(|party| party.may_hand_over(capacity) && party.is_open_to(me))
+                        .find(|party| {
+                            party.may_hand_over(capacity)
+                                && party.is_open_to(token)
+                                && party.may_meet(me)
+                        })
                         .is_some()
             }
         }
@@ -131,9 +148,9 @@ impl<T> Inner<T> {
     /// Claims the first sender whose message a receiver gets straight, with an empty buffer: because there are no
     /// places, or because all of them were promised. Of the latter only one that has its message: others wait for
     /// their place.
-    fn claim_sender(&mut self, capacity: usize) -> Option<*const Record<T>> {
+    fn claim_sender(&mut self, capacity: usize, me: *const Header) -> Option<*const Record<T>> {
         if capacity == 0 {
-            return claim_first(&mut self.senders);
+            return claim_first_for(&mut self.senders, me);
         }
         // Alone, so claimed by being in the line.
         self.senders.take(|party| party.may_hand_over(capacity))
@@ -286,7 +303,7 @@ impl<T> Core<T> {
             return Received::Message(message, after);
         }
         if inner.senders.first().is_some()
-            && let Some(record) = inner.claim_sender(self.capacity)
+            && let Some(record) = inner.claim_sender(self.capacity, partner.what.due.owed.waiter())
         {
             // SAFETY: claimed by us, not paid yet.
             let (sender, wake) = unsafe { (&(*record).what, payee(record)) };
@@ -385,7 +402,7 @@ impl<T> Core<T> {
         token: *const Token,
     ) -> Option<After> {
         let mut inner = self.inner.lock();
-        if inner.is_ready(side, self.capacity, token) {
+        if inner.is_ready(side, self.capacity, token, record.what.selects_for()) {
             return None;
         }
         // SAFETY: by contract.
@@ -399,10 +416,9 @@ impl<T> Core<T> {
     }
 
     /// True if that side could go on at once.
-    pub(crate) fn is_ready(&self, side: Side) -> bool {
-        self.inner
-            .lock()
-            .is_ready(side, self.capacity, std::ptr::null())
+    pub(crate) fn is_ready(&self, side: Side, me: *const Header) -> bool {
+        let inner = self.inner.lock();
+        inner.is_ready(side, self.capacity, std::ptr::null(), me)
     }
 
     /// Ends one side. What is left in the buffer of a channel without receivers is returned, to be dropped outside.

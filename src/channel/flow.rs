@@ -289,7 +289,7 @@ impl<T> Flow<T> {
     /// See [`Core::watch_by`].
     #[cfg(feature = "stream")]
     pub(super) fn watch_by(&self, key: &mut Option<u64>, waker: Waker) -> bool {
-        let (watches, replaced) = self.core.watch_by(key, waker);
+        let (watches, replaced) = self.core.watch_by(key, waker, Me::get().header());
         drop(replaced);
         watches
     }

@@ -201,6 +201,21 @@ impl<T> Party<T> {
         token.is_null() || (token != me && unsafe { &*token }.is_waiting())
     }
 
+    /// Of a sender: false if it is a selection of that very fiber, or plain thread. That waits further down on the same
+    /// stack, and has no message before those above it have returned: a call that it serves, perhaps.
+    pub(crate) fn may_meet(&self, me: *const Header) -> bool {
+        let token = self.token.get();
+        // SAFETY: as above.
+        token.is_null() || !ptr::eq(unsafe { &*token }.due.owed.waiter(), me)
+    }
+
+    /// Who waits by that selection.
+    pub(crate) fn selects_for(&self) -> *const Header {
+        let token = self.token.get();
+        // SAFETY: by its owner, whose token it is.
+        unsafe { token.as_ref() }.map_or(ptr::null(), |token| token.due.owed.waiter())
+    }
+
     /// Under the latch, of a case of a selection.
     #[inline(never)]
     fn claim_token(&self) -> bool {
@@ -233,6 +248,21 @@ pub(crate) fn claim_first<T>(line: &mut Parties<T>) -> Option<*const Record<T>> 
         // SAFETY: was in the line, under its latch, and its owner needs the latch to leave.
         let party = unsafe { &(*record).what };
         if party.token.get().is_null() || party.claim_token() {
+            return Some(record);
+        }
+    }
+}
+
+/// As [`claim_first`], of the senders that `me` may meet.
+pub(crate) fn claim_first_for<T>(
+    line: &mut Parties<T>,
+    me: *const Header,
+) -> Option<*const Record<T>> {
+    loop {
+        let record = line.take(|party| party.may_meet(me))?;
+        // SAFETY: as above.
+        let party = unsafe { &(*record).what };
+        if party.is_alone() || party.claim_token() {
             return Some(record);
         }
     }

@@ -8,6 +8,8 @@ use std::task::Waker;
 
 use crate::channel::core::{Core, Side, WATCHED};
 use crate::channel::party::{How, Payee, Record, claim_first, payee};
+#[cfg(feature = "stream")]
+use crate::fiber::header::Header;
 
 impl<T> Core<T> {
     /// Puts one who wants to be told of the next change into the line; false if that side could go on at once.
@@ -16,7 +18,8 @@ impl<T> Core<T> {
     /// As [`enter`](Self::enter).
     pub(crate) unsafe fn watch(&self, side: Side, record: &Record<()>) -> bool {
         let mut inner = self.inner.lock();
-        if inner.is_ready(side, self.capacity, std::ptr::null()) {
+        let me = record.what.selects_for();
+        if inner.is_ready(side, self.capacity, std::ptr::null(), me) {
             return false;
         }
         // SAFETY: by contract.
@@ -37,9 +40,14 @@ impl<T> Core<T> {
     /// Has that waker woken after the next change; false if a receiver could go on at once. `key`: where it is known
     /// from an earlier time. The waker that it replaces is returned, to be dropped outside.
     #[cfg(feature = "stream")]
-    pub(crate) fn watch_by(&self, key: &mut Option<u64>, waker: Waker) -> (bool, Option<Waker>) {
+    pub(crate) fn watch_by(
+        &self,
+        key: &mut Option<u64>,
+        waker: Waker,
+        me: *const Header,
+    ) -> (bool, Option<Waker>) {
         let mut inner = self.inner.lock();
-        if inner.is_ready(Side::Receivers, self.capacity, std::ptr::null()) {
+        if inner.is_ready(Side::Receivers, self.capacity, std::ptr::null(), me) {
             return (false, Some(waker));
         }
         if let Some(known) = inner.wakers.iter_mut().find(|(own, _)| Some(*own) == *key) {
