@@ -9,7 +9,8 @@
 /// `default` arm is taken: at once, or after a time. A message is evaluated only if its `send` is selected; if
 /// that evaluation unwinds, or leaves by `?`, `break` or `return`, nothing is sent, and whoever counted on it goes on.
 ///
-/// *Cancellation* and deadlines unwind, if no operation was selected by then.
+/// *Cancellation* and deadlines unwind, if no operation was selected by then. What is made for the channels of the arms
+/// lives to the end of the whole `select!`: a guard of a lock in `recv(lock.lock().unwrap().1)` is held through the arm.
 ///
 /// ```
 /// use fibers::channel::{after, bounded, select};
@@ -34,6 +35,7 @@
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __fibers_select {
+    () => { ::core::compile_error!("empty `select!` block") };
     ($($arms:tt)*) => { $crate::__fibers_select_arms!(@arm (false) [] () 0usize; $($arms)*) };
 }
 
@@ -41,6 +43,7 @@ macro_rules! __fibers_select {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __fibers_select_biased {
+    () => { ::core::compile_error!("empty `select_biased!` block") };
     ($($arms:tt)*) => { $crate::__fibers_select_arms!(@arm (true) [] () 0usize; $($arms)*) };
 }
 

@@ -63,7 +63,7 @@ impl std::fmt::Display for FiberReport {
             write!(f, ", waits for {shown:?}")?;
         }
         if shown.contains(Reasons::QUEUE) {
-            f.write_str(" (a join, a scope, a call, blocking or a wait queue)")?;
+            f.write_str(" (a lock, a channel, a join, a scope, a call, blocking or a wait queue)")?;
         }
         if let Some(until) = self.until {
             write!(f, ", until {until:.1?} from now")?;

@@ -83,8 +83,8 @@
 //!
 //! ```text
 //! nothing can go on: a deadlock, a lost wake-up, or a wait for something outside the run (seed 0, after 26 steps and 5.0s of virtual time)
-//!   fiber 'consumer' (id 1) on worker 0: parked, waits for QUEUE (a join, a scope, a call, blocking or a wait queue)
-//!   fiber 'root' (id 2) on worker 0: parked, waits for QUEUE (a join, a scope, a call, blocking or a wait queue)
+//!   fiber 'consumer' (id 1) on worker 0: parked, waits for QUEUE (a lock, a channel, a join, a scope, a call, blocking or a wait queue)
+//!   fiber 'root' (id 2) on worker 0: parked, waits for QUEUE (a lock, a channel, a join, a scope, a call, blocking or a wait queue)
 //!   fiber 'client' (id 3) on worker 1: parked, waits for UNPARK
 //! machine: lists 0x0, control 0x0, idle workers [0, 1], sentinel None, searchers 0, ...
 //! ```
