@@ -6,19 +6,128 @@
 use std::fmt::Write as _;
 use std::{env, fs, path::Path};
 
-/// The pure files, and the module that each becomes.
-const FILES: &[(&str, &str)] = &[
-    ("word", "src/fiber/word.rs"),
-    ("calls", "src/fiber/calls.rs"),
-    ("owed", "src/fiber/owed.rs"),
-    ("awaiter", "src/fiber/awaiter.rs"),
-    ("scope", "src/fiber/scope.rs"),
-    ("inbox", "src/queue/inbox.rs"),
-    ("idle", "src/machine/idle.rs"),
-    ("dues", "src/machine/dues.rs"),
-    ("baton", "src/machine/baton.rs"),
-    ("readiness", "src/reactor/readiness.rs"),
-    ("jobs", "src/blocking/jobs.rs"),
+/// Files that are compiled together, and the models of them. A mutant consists of its own part only.
+struct Part {
+    name: &'static str,
+    /// Each becomes the module of the file's name.
+    files: &'static [&'static str],
+    worlds: &'static [&'static str],
+    /// The files' cells and counts become loom's.
+    cells: bool,
+    /// Other texts that are replaced, each of which must occur: where, what, by what.
+    replaced: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// Files of `src` are the library's; of `models/src`, stand-ins for the file that their name says.
+const PARTS: &[Part] = &[
+    Part {
+        name: "",
+        files: &[
+            "src/fiber/word.rs",
+            "src/fiber/calls.rs",
+            "src/fiber/owed.rs",
+            "src/fiber/awaiter.rs",
+            "src/fiber/scope.rs",
+            "src/queue/inbox.rs",
+            "src/machine/idle.rs",
+            "src/machine/dues.rs",
+            "src/machine/baton.rs",
+            "src/reactor/readiness.rs",
+            "src/blocking/jobs.rs",
+        ],
+        worlds: &[
+            "world_fiber.rs",
+            "world_future.rs",
+            "world_machine.rs",
+            "world_time.rs",
+            "world_outside.rs",
+            "world_blocking.rs",
+        ],
+        cells: false,
+        replaced: &[],
+    },
+    Part {
+        name: "latch",
+        files: &["src/latch.rs"],
+        worlds: &["world_latch.rs"],
+        cells: true,
+        // Each look is a state more, and the twelfth is like the first.
+        replaced: &[("latch", "const LOOKS: u32 = 12;", "const LOOKS: u32 = 1;")],
+    },
+    Part {
+        name: "locks",
+        files: &[
+            "src/fiber/owed.rs",
+            "src/fiber/waiters.rs",
+            "models/src/machine/wake.rs",
+            "src/wait/line.rs",
+            "src/sync/poison.rs",
+            "src/sync/batch.rs",
+            "src/sync/pay.rs",
+            "src/sync/contend.rs",
+            "src/sync/raw_mutex.rs",
+            "src/sync/mutex.rs",
+            "src/sync/raw_rwlock.rs",
+            "src/sync/rwlock.rs",
+            "src/sync/rwlock_guards.rs",
+        ],
+        worlds: &["world_mutex.rs", "world_rwlock.rs"],
+        cells: true,
+        replaced: &[],
+    },
+    Part {
+        name: "events",
+        files: &[
+            "src/fiber/owed.rs",
+            "src/fiber/waiters.rs",
+            "models/src/machine/wake.rs",
+            "src/wait/line.rs",
+            "src/sync/poison.rs",
+            "src/sync/batch.rs",
+            "src/sync/pay.rs",
+            "src/sync/crowd.rs",
+            "src/sync/contend.rs",
+            "src/sync/raw_mutex.rs",
+            "src/sync/mutex.rs",
+            "src/sync/raw_condvar.rs",
+            "src/sync/condvar.rs",
+            "src/sync/raw_once.rs",
+            "src/sync/once.rs",
+            "src/sync/raw_event.rs",
+            "src/sync/event.rs",
+            "src/sync/notify.rs",
+            "src/sync/raw_semaphore.rs",
+            "src/sync/semaphore.rs",
+        ],
+        worlds: &["world_events.rs"],
+        cells: true,
+        replaced: &[(
+            "once",
+            "pub const ONCE_INIT: Once = Once::new();",
+            "pub const ONCE_INIT: () = ();",
+        )],
+    },
+    Part {
+        name: "channel",
+        files: &[
+            "src/fiber/owed.rs",
+            "src/fiber/waiters.rs",
+            "models/src/machine/wake.rs",
+            "src/wait/line.rs",
+            "src/channel/buffer.rs",
+            "src/channel/party.rs",
+            "src/channel/core.rs",
+            "src/channel/quick.rs",
+            "src/channel/watch.rs",
+            "src/channel/flow.rs",
+            "models/src/channel/receiver.rs",
+            "src/channel/case.rs",
+            "src/channel/choose.rs",
+        ],
+        worlds: &["world_channel.rs"],
+        cells: true,
+        replaced: &[],
+    },
 ];
 
 struct Mutant {
@@ -33,43 +142,38 @@ struct Mutant {
 }
 
 include!("mutants.rs");
+include!("mutants_locks.rs");
+include!("mutants_events.rs");
+include!("mutants_channel.rs");
+
+const MUTANTS: &[(&str, &[Mutant])] = &[
+    ("mutants.rs", SCHEDULER_MUTANTS),
+    ("mutants_locks.rs", LOCK_MUTANTS),
+    ("mutants_events.rs", EVENT_MUTANTS),
+    ("mutants_channel.rs", CHANNEL_MUTANTS),
+];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    println!("cargo::rerun-if-changed=mutants.rs");
-    let mut texts = Vec::new();
-    for (module, path) in FILES {
-        println!("cargo::rerun-if-changed=../{path}");
-        let text = strip_head(&fs::read_to_string(root.join(path)).expect("a pure file"));
-        // A variant's files use that variant's records.
-        texts.push((
-            *module,
-            text.replace("use crate::fiber::owed::", "use super::owed::")
-                .replace("use crate::fiber::word::", "use super::word::"),
-        ));
+    for (name, _) in MUTANTS {
+        println!("cargo::rerun-if-changed={name}");
     }
-    let mut worlds = String::new();
-    for file in [
-        "world_fiber.rs",
-        "world_future.rs",
-        "world_machine.rs",
-        "world_time.rs",
-        "world_outside.rs",
-        "world_blocking.rs",
-    ] {
-        println!("cargo::rerun-if-changed=src/{file}");
-        worlds +=
-            &strip_head(&fs::read_to_string(Path::new("src").join(file)).expect("the models"));
-    }
+    let parts: Vec<_> = PARTS.iter().map(Texts::read).collect();
     let mut out = String::new();
     let mut tests = String::new();
-    variant(&mut out, "real", &texts, &worlds);
-    for mutant in MUTANTS {
-        let mut changed = texts.clone();
+    for part in &parts {
+        variant(&mut out, &part.real, &part.files, &part.worlds);
+    }
+    for mutant in MUTANTS.iter().flat_map(|(_, mutants)| *mutants) {
+        let model = format!("pub(crate) fn {}()", mutant.model);
+        let part = parts
+            .iter()
+            .find(|part| part.worlds.contains(&model))
+            .unwrap_or_else(|| panic!("{}: no model {}", mutant.name, mutant.model));
+        let mut changed = part.files.clone();
         let text = &mut changed
             .iter_mut()
             .find(|(name, _)| *name == mutant.file)
-            .expect("a known file")
+            .unwrap_or_else(|| panic!("{}: no file {}", mutant.name, mutant.file))
             .1;
         let start = text
             .find(mutant.after)
@@ -78,6 +182,7 @@ fn main() {
             .find(mutant.from)
             .unwrap_or_else(|| panic!("{}: no {:?}", mutant.name, mutant.from));
         text.replace_range(start + at..start + at + mutant.from.len(), mutant.to);
+        let worlds = only_model(&part.worlds, &model);
         variant(&mut out, mutant.name, &changed, &worlds);
         writeln!(
             tests,
@@ -91,20 +196,118 @@ fn main() {
     fs::write(Path::new(&dir).join("red.rs"), tests).expect("a writable folder");
 }
 
+/// A part as it is compiled.
+struct Texts {
+    real: String,
+    files: Vec<(&'static str, String)>,
+    worlds: String,
+}
+
+impl Texts {
+    fn read(part: &Part) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut files: Vec<_> = part
+            .files
+            .iter()
+            .map(|file| {
+                println!("cargo::rerun-if-changed=../{file}");
+                let text = fs::read_to_string(root.join(file)).expect("a pure file");
+                let text = without_tests(&strip_head(&text));
+                (module(file), text)
+            })
+            .collect();
+        for (_, text) in &mut files {
+            // A variant's files use that variant's own.
+            for file in part.files {
+                let name = module(file);
+                *text = text.replace(
+                    &format!("crate::{}::", path(file)),
+                    &format!("super::{name}::"),
+                );
+            }
+            if part.cells {
+                // None of loom's is made at compile time.
+                *text = text
+                    .replace("pub(crate) const fn ", "pub(crate) fn ")
+                    .replace("pub const fn new(", "pub fn new(")
+                    .replace("std::cell::", "crate::stand_ins::cells::")
+                    .replace("std::sync::atomic::", "loom::sync::atomic::");
+            }
+        }
+        for (name, from, to) in part.replaced {
+            let text = files.iter_mut().find(|(module, _)| module == name);
+            let text = &mut text.expect("a file of the part").1;
+            assert!(text.contains(from), "{name}: no {from:?}");
+            *text = text.replace(from, to);
+        }
+        let mut worlds = String::new();
+        for file in part.worlds {
+            println!("cargo::rerun-if-changed=src/{file}");
+            worlds +=
+                &strip_head(&fs::read_to_string(Path::new("src").join(file)).expect("the models"));
+        }
+        let real = match part.name {
+            "" => "real".to_owned(),
+            name => format!("real_{name}"),
+        };
+        Self {
+            real,
+            files,
+            worlds,
+        }
+    }
+}
+
+/// Without the other models, which would be compiled for nothing.
+fn only_model(worlds: &str, model: &str) -> String {
+    let mut left = String::new();
+    let mut lines = worlds.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with("pub(crate) fn ") && !line.starts_with(model) {
+            let _body = lines.find(|line| *line == "}");
+        } else if !line.starts_with("///") {
+            left += line;
+            left.push('\n');
+        }
+    }
+    left
+}
+
+/// The path of what a file holds, in the library.
+fn path(file: &str) -> String {
+    let inside = file
+        .trim_start_matches("models/")
+        .trim_start_matches("src/");
+    inside.trim_end_matches(".rs").replace('/', "::")
+}
+
+fn module(file: &'static str) -> &'static str {
+    let name = file.rsplit('/').next().expect("a name");
+    name.trim_end_matches(".rs")
+}
+
+/// The library runs its own tests.
+fn without_tests(text: &str) -> String {
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
 /// Without the file's own documentation and imports of models: it becomes the inside of a module.
 fn strip_head(text: &str) -> String {
     text.lines()
         .filter(|line| !line.starts_with("//!"))
+        // With all that there is.
+        .filter(|line| line.trim() != r#"#[cfg(feature = "stream")]"#)
         .map(|line| format!("{line}\n"))
         .collect()
 }
 
 fn variant(out: &mut String, name: &str, texts: &[(&str, String)], worlds: &str) {
     // A mutant may well leave something unused, or say something foolish.
-    let lints = if name == "real" {
-        "dead_code, unused_imports"
+    let lints = if name.starts_with("real") {
+        "dead_code, unused_imports, private_interfaces, unfulfilled_lint_expectations, clippy::drop_non_drop"
     } else {
-        "warnings, clippy::all"
+        "warnings, clippy::all, clippy::undocumented_unsafe_blocks"
     };
     writeln!(out, "#[allow({lints})]\nmod {name} {{").expect("a string");
     for (module, text) in texts {

@@ -1,5 +1,5 @@
-// The planted bugs. Read by build.rs; each must make its model fail.
-const MUTANTS: &[Mutant] = &[
+// The planted bugs of the scheduler. Read by build.rs; each must make its model fail.
+const SCHEDULER_MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wake_publishes_nothing",
         file: "word",

@@ -1,9 +1,14 @@
 //! Model checks of the pure protocol files, with loom: every schedule of two or three threads, up to a bound
 //! of preemptions (`MODELS_PREEMPTIONS`, default 2; 3 for a long run).
 //!
-//! The files are the library's own, compiled against loom's atomics (`build.rs`). Each model is run on the
+//! The files are the library's own, compiled against loom's atomics (`build.rs`); locks and channels with the code
+//! that waits for them, where a fiber's sleep is a stand-in (`stand_ins.rs`). Each model is run on the
 //! real files, where it must hold, and on mutants, where it must fail: so no model passes for nothing.
 #![cfg(test)]
+
+mod stand_ins;
+
+use stand_ins::{channel, fiber, latch, machine, os, wait};
 
 /// What the pure files import from the library.
 mod primitive {
@@ -33,18 +38,6 @@ mod primitive {
     }
 }
 
-mod fiber {
-    pub(crate) mod alarm {
-        pub(crate) const NEVER: u64 = u64::MAX;
-    }
-
-    pub(crate) mod header {
-        /// Stands for the library's header: the scope word keeps its address only.
-        #[derive(Debug)]
-        pub(crate) struct Header;
-    }
-}
-
 include!(concat!(env!("OUT_DIR"), "/variants.rs"));
 
 fn check(model: fn()) {
@@ -63,10 +56,11 @@ fn red(model: fn()) {
 }
 
 macro_rules! green {
-    ($($name:ident,)*) => { $(#[test] fn $name() { check(real::models::$name); })* };
+    ($part:ident: $($name:ident,)*) => { $(#[test] fn $name() { check($part::models::$name); })* };
 }
 
 green!(
+    real:
     pinned_wakes_arrive,
     a_wake_races_the_end,
     shared_park_loses_no_wake,
@@ -99,6 +93,93 @@ green!(
     a_thread_that_does_not_start_strands_nothing,
     a_starter_that_fails_runs_what_is_queued,
     who_is_told_finds_the_thread_idle,
+);
+
+green!(
+    real_latch:
+    the_latch_excludes_and_wakes,
+    the_latch_wakes_two_sleepers,
+);
+
+green!(
+    real_locks:
+    the_mutex_excludes_and_wakes,
+    a_starved_waiter_is_handed_the_mutex,
+    two_starved_waiters_are_handed_the_mutex,
+    who_gives_up_strands_nobody,
+    a_starved_waiter_gives_up,
+    a_cancelled_waiter_strands_nobody,
+    a_cancelled_waiter_beside_a_starved_one,
+    a_cancelled_waiter_is_handed_the_mutex,
+    a_waiter_starves_while_another_comes,
+    a_waiter_starves_behind_one_that_is_woken,
+    nobody_overtakes_the_starved,
+    readers_and_writers_exclude_each_other,
+    a_starved_reader_is_let_in,
+    a_starved_writer_is_let_in,
+    readers_are_let_in_together,
+    a_downgrade_lets_readers_in,
+    a_downgrade_keeps_writers_out,
+    who_waited_for_a_writer_that_gave_up_is_let_in,
+    who_waited_for_a_writer_that_was_cancelled_is_let_in,
+    a_writer_that_gives_up_strands_nobody,
+    a_writer_that_is_cancelled_strands_nobody,
+);
+
+green!(
+    real_events:
+    a_notification_is_not_lost,
+    all_are_notified,
+    a_notification_is_not_wasted,
+    a_notification_meets_a_cancelled_one,
+    it_is_done_once,
+    who_began_is_cancelled,
+    all_hear_of_the_event,
+    an_event_is_set_again,
+    a_kept_notification_is_taken_once,
+    one_permit_goes_round,
+    who_gives_up_lets_the_next_one_go_on,
+    who_is_cancelled_lets_the_next_one_go_on,
+    permits_meet_one_who_gives_up,
+    all_hear_of_the_close,
+);
+
+green!(
+    real_channel:
+    messages_come_in_order,
+    messages_come_in_order_the_long_way,
+    messages_that_are_handed_over_come_in_order,
+    a_cautious_receiver_gets_its_messages,
+    two_senders_share_a_place,
+    cautious_senders_share_a_place,
+    a_receiver_waits_for_an_attempt,
+    a_receiver_gives_up_beside_another,
+    a_receiver_gives_up,
+    both_sides_give_up,
+    a_receiver_is_cancelled,
+    the_last_sender_leaves,
+    the_last_message_comes_before_the_end,
+    the_last_receiver_leaves,
+    one_of_two_messages_is_selected,
+    one_of_two_waiting_senders_is_selected,
+    a_selection_gives_up,
+    a_selection_is_cancelled,
+    a_selection_is_told_of_the_end,
+    a_selecting_sender_is_promised_a_place,
+    a_promised_place_is_kept,
+    a_promised_place_is_no_place,
+    a_promised_message_finds_its_receiver,
+    a_promise_is_kept,
+    a_promise_is_given_back,
+    a_selecting_sender_meets_a_receiver,
+    a_selecting_sender_meets_one_who_gives_up,
+    an_abandoned_receiver_begins_again,
+    two_selections_meet,
+    a_selection_does_not_meet_itself,
+    who_watches_is_told_of_a_message,
+    who_watches_is_told_of_the_end,
+    a_waker_is_woken,
+    a_cloned_sender_leaves,
 );
 
 // Steps that stand in files with system calls: the models drop them instead.
