@@ -290,3 +290,23 @@ fn regression_a_call_does_not_wait_for_the_message_of_the_selection_that_serves_
         sends.join().unwrap();
     });
 }
+
+/// In a deterministic run, where nobody may block the one thread: the process was aborted, as the receiver had been told
+/// of a message by then.
+#[test]
+fn regression_a_selection_that_would_block_the_only_thread_is_refused_in_time() {
+    let run = || {
+        fibers::testing::Check::new().seed(1).workers(1).run(|| {
+            let (sender, receiver) = bounded(0);
+            let sends = fibers::spawn(move || select! { send(sender, 1) -> _ => {} });
+            fibers::sleep(Duration::from_millis(1));
+            fibers::on_worker_stack(|| {
+                select! { recv(receiver) -> _ => {}, default => {} }
+            });
+            sends.join().unwrap();
+        });
+    };
+    let refused = catch_unwind(run).expect_err("it has to wait for the message");
+    let text = refused.downcast_ref::<String>().unwrap();
+    assert!(text.contains("must not switch"), "{text}");
+}

@@ -12,6 +12,7 @@ use crate::channel::quick::QuickRecv;
 use crate::channel::receiver::Source;
 use crate::fiber::alarm::NEVER;
 use crate::fiber::waiters::Waiter;
+use crate::machine::park;
 use crate::wait::cancel::Me;
 
 /// One operation of a selection. The methods but `is_ready` are for `choose.rs`, in its order.
@@ -131,6 +132,10 @@ impl<'a, T> RecvCase<'a, T> {
     #[cold]
     #[inline(never)]
     fn try_slowly(&self, flow: &Flow<T>) -> bool {
+        if flow.core.capacity() == 0 {
+            // As in `Flow::try_recv`.
+            park::refuse_if_stuck();
+        }
         let record = self.record();
         record.what.begin(ptr::null(), 0);
         // It may become the partner of a sender that selects.
