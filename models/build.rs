@@ -124,7 +124,7 @@ const PARTS: &[Part] = &[
             "src/channel/case.rs",
             "src/channel/choose.rs",
         ],
-        worlds: &["world_channel.rs"],
+        worlds: &["world_channel.rs", "world_select.rs"],
         cells: true,
         replaced: &[],
     },
