@@ -56,6 +56,18 @@ impl Order {
     }
 }
 
+impl Order {
+    /// That one has been drawn.
+    fn begin_with(&mut self, case: usize) {
+        self.drawn = 1;
+        if self.many.is_empty() {
+            self.few.swap(0, case);
+        } else {
+            self.many.swap(0, case);
+        }
+    }
+}
+
 impl Iterator for Order {
     type Item = usize;
     #[inline(always)]
@@ -83,7 +95,18 @@ impl Iterator for Order {
 /// Tries each case once. Which one could go on.
 #[inline]
 pub(super) fn try_choose(cases: &[AnyCase<'_>], biased: bool) -> Option<usize> {
-    Order::of(cases.len(), biased).find(|case| cases[*case].0.try_now())
+    let count = cases.len();
+    if count == 0 {
+        return None;
+    }
+    // The usual end of it, without an order.
+    let first = if biased { 0 } else { park::random(count) };
+    if cases[first].0.try_now() {
+        return Some(first);
+    }
+    let mut rest = Order::of(count, biased);
+    rest.begin_with(first);
+    rest.find(|case| cases[*case].0.try_now())
 }
 
 /// Selects one. `None`: none could go on in time.
