@@ -33,6 +33,7 @@
 //! # Poisoning
 //! As in std, a lock is poisoned if a *panic* unwinds through its guard. An unwind by cancellation or by a
 //! [`timeout`](crate::timeout) is none: it is orderly, comes at waits only, and does not poison.
+//! (Code that catches its own cancellation, and panics before it waits again, poisons nothing either.)
 
 mod barrier;
 mod batch;
