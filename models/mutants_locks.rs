@@ -121,14 +121,6 @@ const LOCK_MUTANTS: &[Mutant] = &[
         model: "who_gives_up_strands_nobody",
     },
     Mutant {
-        name: "who_gives_up_stays_in_the_word",
-        file: "raw_mutex",
-        after: "fn take_out",
-        from: "clear |= QUEUED",
-        to: "clear |= 0",
-        model: "who_gives_up_strands_nobody",
-    },
-    Mutant {
         name: "a_starved_waiter_overlooks_that_it_is_free",
         file: "raw_mutex",
         after: "fn starve",
