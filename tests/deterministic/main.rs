@@ -7,6 +7,7 @@
 mod cancel;
 mod conserved;
 mod deadlines;
+mod events;
 mod futures;
 mod fuzz;
 mod mode;

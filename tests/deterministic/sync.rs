@@ -14,7 +14,7 @@ use fibers::{Cancelled, JoinHandle, testing};
 
 use crate::{Counted, all, perhaps_yield, us};
 
-fn some_time() {
+pub fn some_time() {
     match testing::random(4) {
         0 => sleep(us(testing::random(1500))),
         1 => fibers::yield_now(),
@@ -23,7 +23,7 @@ fn some_time() {
 }
 
 /// Runs it, and cancels some of the fibers meanwhile; those that are `safe` it spares.
-fn with_cancels(fibers: Vec<JoinHandle<()>>, safe: usize) {
+pub fn with_cancels(fibers: Vec<JoinHandle<()>>, safe: usize) {
     for handle in fibers.iter().skip(safe) {
         if testing::random(4) == 0 {
             some_time();
@@ -38,23 +38,23 @@ fn with_cancels(fibers: Vec<JoinHandle<()>>, safe: usize) {
 }
 
 /// A message: who sent it, its number, and a count of drops.
-struct Message {
-    producer: usize,
-    number: usize,
+pub struct Message {
+    pub producer: usize,
+    pub number: usize,
     _counted: Counted,
 }
 
 /// What is known of a channel from outside.
 #[derive(Default)]
-struct Books {
-    made: AtomicUsize,
-    dropped: Arc<AtomicUsize>,
+pub struct Books {
+    pub made: AtomicUsize,
+    pub dropped: Arc<AtomicUsize>,
     sent: std::sync::Mutex<Vec<(usize, usize)>>,
     received: std::sync::Mutex<Vec<(usize, usize)>>,
 }
 
 impl Books {
-    fn make(&self, producer: usize, number: usize) -> Message {
+    pub fn make(&self, producer: usize, number: usize) -> Message {
         self.made.fetch_add(1, SeqCst);
         let _counted = Counted(Arc::clone(&self.dropped));
         Message {
@@ -64,11 +64,11 @@ impl Books {
         }
     }
 
-    fn sent(&self, producer: usize, number: usize) {
+    pub fn sent(&self, producer: usize, number: usize) {
         self.sent.lock().unwrap().push((producer, number));
     }
 
-    fn received(&self, message: &Message, last: &mut [Option<usize>]) {
+    pub fn received(&self, message: &Message, last: &mut [Option<usize>]) {
         let before = last[message.producer].replace(message.number);
         assert!(
             before < Some(message.number),
@@ -81,7 +81,7 @@ impl Books {
     }
 
     /// All that was sent was received, once; and every message was dropped, once.
-    fn balance(&self) {
+    pub fn balance(&self) {
         let mut sent = self.sent.lock().unwrap().clone();
         let mut received = self.received.lock().unwrap().clone();
         sent.sort_unstable();
