@@ -125,7 +125,9 @@ green!(
 green!(
     real_locks:
     the_mutex_excludes_and_wakes,
+    who_was_woken_waits_again,
     a_starved_waiter_is_handed_the_mutex,
+    a_starved_waiter_comes_before_the_last_holder,
     two_starved_waiters_are_handed_the_mutex,
     who_gives_up_strands_nobody,
     a_starved_waiter_gives_up,

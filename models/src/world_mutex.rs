@@ -80,19 +80,19 @@ impl Guarded {
         })
     }
 
-    /// All are through, and nobody has left a trace.
+    /// All are through, and nobody has left a trace: it can be taken, and the next that waits is woken.
     fn end(&self, expected: u32) {
-        assert!(self.raw.try_fast(), "something is left in the word");
+        self.is_as_new();
         // SAFETY: checked by loom.
         assert_eq!(self.held.with(|held| unsafe { *held }), expected);
     }
 }
 
-/// The mutex is held while two come for it, each in its way; whoever let it go wants it once more.
-fn contended(first: (Patience, Ask), second: (Patience, Ask), again: bool) {
+/// The mutex is held while some come for it, each in its way; whoever let it go perhaps wants it once more.
+fn contended<const N: usize>(others: [(Patience, Ask); N], again: bool) {
     let guarded = Guarded::new();
     assert!(guarded.lock(Ask::Lock));
-    let others = [first, second].map(|(patience, ask)| Guarded::contender(&guarded, patience, ask));
+    let others = others.map(|(patience, ask)| Guarded::contender(&guarded, patience, ask));
     guarded.unlock();
     let mut times = 1;
     if again {
@@ -110,44 +110,54 @@ const PATIENT: (Patience, Ask) = (Patience::Endless, Ask::Lock);
 const STARVES: (Patience, Ask) = (Patience::Starves, Ask::Lock);
 const TIMED: (Patience, Ask) = (Patience::Endless, Ask::Timed);
 
-/// Three contenders: one at a time, and nobody is left in the line (MUTEX-1, MUTEX-3).
+/// Three contenders: one at a time, and nobody is left in the line (MUTEX-1).
 pub(crate) fn the_mutex_excludes_and_wakes() {
-    contended(PATIENT, PATIENT, true);
+    contended([PATIENT, PATIENT], false);
+}
+
+/// The one that was woken finds it taken, and goes back (MUTEX-3).
+pub(crate) fn who_was_woken_waits_again() {
+    contended([PATIENT], true);
 }
 
 /// One of them has waited long enough: it is handed the lock (MUTEX-2).
 pub(crate) fn a_starved_waiter_is_handed_the_mutex() {
-    contended(STARVES, PATIENT, true);
+    contended([STARVES, PATIENT], false);
 }
 
-/// Both have.
+/// The one that let it go comes back.
+pub(crate) fn a_starved_waiter_comes_before_the_last_holder() {
+    contended([STARVES], true);
+}
+
+/// Both are starved.
 pub(crate) fn two_starved_waiters_are_handed_the_mutex() {
-    contended(STARVES, STARVES, true);
+    contended([STARVES, STARVES], false);
 }
 
 /// One is out of time while it waits, or just as it was woken: the other is not stranded (MUTEX-3).
 pub(crate) fn who_gives_up_strands_nobody() {
-    contended(TIMED, PATIENT, false);
+    contended([TIMED, PATIENT], false);
 }
 
 /// One is out of time when it is starved.
 pub(crate) fn a_starved_waiter_gives_up() {
-    contended((Patience::Starves, Ask::Timed), PATIENT, false);
+    contended([(Patience::Starves, Ask::Timed), PATIENT], false);
 }
 
 /// One is cancelled while it waits, or just as it was woken.
 pub(crate) fn a_cancelled_waiter_strands_nobody() {
-    contended((Patience::Cancelled, Ask::Interruptible), PATIENT, false);
+    contended([(Patience::Cancelled, Ask::Interruptible), PATIENT], false);
 }
 
 /// One is cancelled just as the lock is handed over.
 pub(crate) fn a_cancelled_waiter_beside_a_starved_one() {
-    contended((Patience::Cancelled, Ask::Interruptible), STARVES, false);
+    contended([(Patience::Cancelled, Ask::Interruptible), STARVES], false);
 }
 
 /// One is cancelled, and has starved before: it may be handed the lock at that moment.
 pub(crate) fn a_cancelled_waiter_is_handed_the_mutex() {
-    contended((Patience::StarvesThenCancelled, Ask::Interruptible), PATIENT, false);
+    contended([(Patience::StarvesThenCancelled, Ask::Interruptible), PATIENT], false);
 }
 
 /// A waiter that went into the line while somebody held the lock, for a thread to come.
@@ -162,6 +172,13 @@ unsafe impl Sync for Staged {}
 unsafe impl Send for Staged {}
 
 impl Guarded {
+    fn is_as_new(&self) {
+        assert!(self.raw.try_fast(), "something is left in the word");
+        let next = self.stage();
+        let woken = self.raw.unlock().is_some_and(|woken| std::ptr::eq(woken, &raw const next.record));
+        assert!(woken, "something is left in the word");
+    }
+
     fn stage(&self) -> Arc<Staged> {
         let fiber = header::fiber(Patience::Endless);
         let record = self.raw.record(fiber);
@@ -250,5 +267,5 @@ pub(crate) fn nobody_overtakes_the_starved() {
     served.store(true, Ordering::Relaxed);
     guarded.unlock();
     other.join().unwrap();
-    assert!(guarded.raw.try_fast(), "something is left in the word");
+    guarded.is_as_new();
 }
