@@ -14,7 +14,7 @@ use fibers::time::{Instant, sleep, timeout};
 use fibers::{JoinHandle, testing};
 
 use crate::sync::{Books, some_time, with_cancels};
-use crate::{Counted, all, perhaps_yield, us};
+use crate::{Counted, HOUR, LATE, all, perhaps_yield, us};
 
 /// So many fibers do that, each with its number.
 fn crew(count: usize, f: impl Fn(usize) + Clone + Send + 'static) -> Vec<JoinHandle<()>> {
@@ -194,7 +194,7 @@ fn notified_workers_leave_nothing_undone() {
         let work = Arc::new(Work::default());
         let workers = {
             let work = Arc::clone(&work);
-            crew(3, move |_| {
+            crew(1 + testing::random(3), move |id| {
                 loop {
                     // Until there is nothing: several notifications may have come as one.
                     loop {
@@ -207,7 +207,8 @@ fn notified_workers_leave_nothing_undone() {
                         return;
                     }
                     let limit = us(testing::random(1000));
-                    match testing::random(4) {
+                    // The first one waits for nothing else.
+                    match if id == 0 { 2 } else { testing::random(4) } {
                         0 => drop(work.notify.wait_timeout(limit)),
                         1 => drop(timeout(limit, || work.notify.wait())),
                         _ => work.notify.wait(),
@@ -232,6 +233,11 @@ fn notified_workers_leave_nothing_undone() {
             }
         }
         givers.into_iter().for_each(|giver| giver.join().unwrap());
+        let start = Instant::now();
+        while work.done.load(SeqCst) < 30 {
+            assert!(start.elapsed() < HOUR, "a notification was lost");
+            sleep(us(1000));
+        }
         work.over.store(true, SeqCst);
         work.notify.notify_waiters();
         // One that comes late finds it kept.
@@ -316,6 +322,55 @@ fn nobody_overtakes_at_a_semaphore() {
     });
 }
 
+/// Who wants more than there is keeps those behind it waiting, and is not kept waiting itself; gone, it keeps nobody.
+#[test]
+fn who_wants_much_at_a_semaphore_is_served() {
+    all(|| {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let over = Arc::new(AtomicBool::new(false));
+        let modest = {
+            let (semaphore, over) = (Arc::clone(&semaphore), Arc::clone(&over));
+            crew(3, move |_| {
+                while !over.load(SeqCst) {
+                    let _permit = semaphore.acquire().unwrap();
+                    sleep(us(200 + testing::random(400)));
+                }
+            })
+        };
+        sleep(us(testing::random(1000)));
+        let start = Instant::now();
+        drop(semaphore.acquire_many(2).unwrap());
+        let waited = start.elapsed();
+        over.store(true, SeqCst);
+        assert!(waited < LATE, "it waited for {waited:?}");
+        modest.into_iter().for_each(|fiber| fiber.join().unwrap());
+        // Held until somebody else has had one, too; and two are never there.
+        let held = semaphore.acquire().unwrap();
+        let greedy = {
+            let semaphore = Arc::clone(&semaphore);
+            crew(1, move |_| {
+                let limit = us(testing::random(1500));
+                let got = match testing::random(2) {
+                    0 => semaphore.acquire_many_timeout(2, limit).is_ok(),
+                    _ => timeout(limit, || semaphore.acquire_many(2).is_ok()).is_ok(),
+                };
+                assert!(!got, "more than there are");
+            })
+        };
+        let behind = {
+            let semaphore = Arc::clone(&semaphore);
+            fibers::spawn(move || {
+                some_time();
+                drop(semaphore.acquire().unwrap());
+            })
+        };
+        behind.join().unwrap();
+        with_cancels(greedy, 0);
+        drop(held);
+        assert_eq!(semaphore.available_permits(), 2);
+    });
+}
+
 /// One that takes the lock again and again, at once, keeps nobody else out for long.
 #[test]
 fn a_mutex_that_is_taken_again_and_again_is_handed_over() {
@@ -341,7 +396,7 @@ fn a_mutex_that_is_taken_again_and_again_is_handed_over() {
         };
         let waited = before.elapsed();
         // A millisecond, then those before it in the line.
-        assert!(waited < crate::LATE, "it waited for {waited:?}");
+        assert!(waited < LATE, "it waited for {waited:?}");
         over.store(true, SeqCst);
         drop(guard);
         hogs.into_iter().for_each(|hog| hog.join().unwrap());
@@ -413,8 +468,9 @@ fn messages_that_do_not_come_strand_nobody() {
                     let (end, message) = match testing::random(3) {
                         0 => (id, ends[id].1.recv_timeout(us(testing::random(1000))).ok()),
                         _ => select! {
-                            recv(ends[0].1) -> message => (0, message.ok()),
-                            recv(ends[1].1) -> message => (1, message.ok()),
+                            // The senders are not gone.
+                            recv(ends[0].1) -> message => (0, Some(message.unwrap())),
+                            recv(ends[1].1) -> message => (1, Some(message.unwrap())),
                             recv(stop) -> _ => break,
                         },
                     };
