@@ -203,6 +203,8 @@ fn notified_workers_leave_nothing_undone() {
                         work.done.fetch_add(item, SeqCst);
                         fibers::shield(perhaps_yield);
                     }
+                    // What comes now finds nobody waiting, and is kept.
+                    fibers::shield(perhaps_yield);
                     if work.over.load(SeqCst) {
                         return;
                     }
