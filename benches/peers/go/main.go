@@ -1,6 +1,6 @@
 // The workloads of benches/peers in Go: one subcommand each, one line of JSON on stdout.
 //
-//	peers-go WORKLOAD --workers W --size N [--tasks T] [--reps R]
+//	peers-go WORKLOAD --workers W --size N [--tasks T] [--reps R] [--every E]
 //
 // Names and meanings are those of src/workloads.rs. Where Go has two natural ways (channels and a
 // WaitGroup), both run and the better one is reported. The time suite is in time.go, the sync
@@ -253,6 +253,7 @@ func main() {
 	size := options.Int64("size", 1, "operations, leaves, tasks or n")
 	tasks := options.Int64("tasks", 200, "goroutines that share the operations")
 	reps := options.Int64("reps", 1, "repetitions")
+	every := options.Int64("every", never, "time one operation in so many")
 	options.Parse(os.Args[2:])
 	runtime.GOMAXPROCS(*workers)
 
@@ -279,7 +280,7 @@ func main() {
 		var found bool
 		result, found = timeSuite(os.Args[1], *size, *tasks)
 		if !found {
-			result, found = syncSuite(os.Args[1], *size, *tasks)
+			result, found = syncSuite(os.Args[1], *size, *tasks, *every)
 		}
 		if !found {
 			fmt.Fprintln(os.Stderr, "go has no", os.Args[1])

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -108,19 +109,26 @@ func flood(consumers int) func(count int64) {
 	}
 }
 
-func mutexes(tasks, steps int64) func(size int64) {
-	return func(size int64) {
+// mutexes times how long one lock in every takes to get.
+func mutexes(tasks, steps, every int64) func(size int64) []time.Duration {
+	return func(size int64) []time.Duration {
 		var lock sync.Mutex
+		var times gathered
 		section := section{state: 1}
 		each := size / tasks
 		together(tasks, func(int64) {
+			latencies := newLatencies(every, each)
 			for range each {
+				start := latencies.start()
 				lock.Lock()
+				latencies.stop(start)
 				section.enter(steps)
 				lock.Unlock()
 			}
+			times.add(latencies)
 		})
 		section.check(tasks * each)
+		return times.times
 	}
 }
 
@@ -152,49 +160,63 @@ func rwlocks(tasks int64) func(size int64) {
 	}
 }
 
-func handOver(rounds int64) {
-	var lock sync.Mutex
-	changed := sync.NewCond(&lock)
-	turn := false
-	pass := func(mine bool) {
-		for range rounds {
-			lock.Lock()
-			for turn != mine {
-				changed.Wait()
+// handOver times one round trip in every.
+func handOver(every int64) func(rounds int64) []time.Duration {
+	return func(rounds int64) []time.Duration {
+		var lock sync.Mutex
+		changed := sync.NewCond(&lock)
+		turn := false
+		pass := func(mine bool, latencies *latencies) {
+			for range rounds {
+				start := latencies.start()
+				lock.Lock()
+				for turn != mine {
+					changed.Wait()
+				}
+				turn = !mine
+				lock.Unlock()
+				changed.Signal()
+				latencies.stop(start)
 			}
-			turn = !mine
-			lock.Unlock()
-			changed.Signal()
 		}
+		done := make(chan struct{})
+		go func() {
+			untimed := newLatencies(never, rounds)
+			pass(true, &untimed)
+			close(done)
+		}()
+		latencies := newLatencies(every, rounds)
+		pass(false, &latencies)
+		<-done
+		return latencies.times
 	}
-	done := make(chan struct{})
-	go func() {
-		pass(true)
-		close(done)
-	}()
-	pass(false)
-	<-done
 }
 
-// semaphores takes a channel for a semaphore, as is the custom: package sync has none.
-func semaphores(tasks int64, hold func()) func(size int64) {
-	return func(size int64) {
+// semaphores takes a channel for a semaphore, as is the custom: package sync has none. It times how long one
+// permit in every takes to get.
+func semaphores(tasks, every int64, hold func()) func(size int64) []time.Duration {
+	return func(size int64) []time.Duration {
+		var times gathered
 		semaphore := make(chan struct{}, permits)
 		var total atomic.Int64
 		each := size / tasks
 		together(tasks, func(int64) {
-			held := int64(0)
+			held, latencies := int64(0), newLatencies(every, each)
 			for range each {
+				start := latencies.start()
 				semaphore <- struct{}{}
+				latencies.stop(start)
 				held++
 				hold()
 				<-semaphore
 			}
 			total.Add(held)
+			times.add(latencies)
 		})
 		if total.Load() != tasks*each {
 			panic("permits")
 		}
+		return times.times
 	}
 }
 
@@ -246,46 +268,56 @@ type request struct {
 	reply   chan int64
 }
 
-func replies(count int64) {
-	requests := make(chan request, 1)
-	go func() {
-		for request := range requests {
-			request.reply <- request.message
+// replies times one request in every.
+func replies(every int64) func(count int64) []time.Duration {
+	return func(count int64) []time.Duration {
+		requests := make(chan request, 1)
+		go func() {
+			for request := range requests {
+				request.reply <- request.message
+			}
+		}()
+		sum, latencies := int64(0), newLatencies(every, count)
+		for message := range count {
+			start := latencies.start()
+			reply := make(chan int64, 1)
+			requests <- request{message, reply}
+			sum += <-reply
+			latencies.stop(start)
 		}
-	}()
-	sum := int64(0)
-	for message := range count {
-		reply := make(chan int64, 1)
-		requests <- request{message, reply}
-		sum += <-reply
+		close(requests)
+		checkSum(sum, count)
+		return latencies.times
 	}
-	close(requests)
-	checkSum(sum, count)
 }
 
 // syncSuite runs a workload, if it is of this suite and Go has the like.
-func syncSuite(workload string, size, tasks int64) (result sample, found bool) {
+func syncSuite(workload string, size, tasks, every int64) (result sample, found bool) {
 	works := map[string]func(int64){
-		"chan1":           pingPongOver(1),
-		"chan0":           pingPongOver(0),
-		"mpsc100":         flood(1),
-		"mpmc100":         flood(consumers),
-		"mutex1":          mutexes(tasks, 0),
-		"mutex8":          mutexes(tasks, 0),
-		"mutex64":         mutexes(tasks, 0),
-		"mutex8-long":     mutexes(tasks, longSteps),
-		"mutex64-long":    mutexes(tasks, longSteps),
-		"rwlock":          rwlocks(tasks),
-		"condvar":         handOver,
-		"semaphore":       semaphores(tasks, func() {}),
-		"semaphore-yield": semaphores(tasks, runtime.Gosched),
-		"select8+send":    selectReady,
-		"oneshot":         oneshots,
-		"reply":           replies,
+		"chan1":        pingPongOver(1),
+		"chan0":        pingPongOver(0),
+		"mpsc100":      flood(1),
+		"mpmc100":      flood(consumers),
+		"rwlock":       rwlocks(tasks),
+		"select8+send": selectReady,
+		"oneshot":      oneshots,
 	}
-	work, found := works[workload]
-	if !found {
-		return sample{}, false
+	if work, found := works[workload]; found {
+		return timed(size, size/10, work), true
 	}
-	return timed(size, size/10, work), true
+	timing := map[string]func(int64) []time.Duration{
+		"mutex1":          mutexes(tasks, 0, every),
+		"mutex8":          mutexes(tasks, 0, every),
+		"mutex64":         mutexes(tasks, 0, every),
+		"mutex8-long":     mutexes(tasks, longSteps, every),
+		"mutex64-long":    mutexes(tasks, longSteps, every),
+		"condvar":         handOver(every),
+		"semaphore":       semaphores(tasks, every, func() {}),
+		"semaphore-yield": semaphores(tasks, every, runtime.Gosched),
+		"reply":           replies(every),
+	}
+	if work, found := timing[workload]; found {
+		return observed(size, size/10, work), true
+	}
+	return sample{}, false
 }

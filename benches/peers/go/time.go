@@ -220,14 +220,9 @@ func shortSleeps(count int64) []time.Duration {
 // quantile returns the time that perMille of a thousand do not exceed, and the usual ones.
 func quantile(times []time.Duration, perMille int) sample {
 	slices.Sort(times)
-	at := func(perMille int) int64 {
-		return times[(len(times)*perMille+999)/1000-1].Nanoseconds()
-	}
-	return sample{at(perMille), 1, map[string]float64{
-		"p50_ns":  float64(at(500)),
-		"p99_ns":  float64(at(990)),
-		"p999_ns": float64(at(999)),
-	}}
+	sample := sample{rank(times, perMille), 1, map[string]float64{}}
+	sample.addQuantiles(times)
+	return sample
 }
 
 // timeSuite runs a workload, if it is of this suite.

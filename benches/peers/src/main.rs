@@ -7,6 +7,7 @@
 mod child;
 mod durations;
 mod io;
+mod latency;
 mod machine;
 mod peers;
 mod runner;

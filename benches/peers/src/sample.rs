@@ -35,6 +35,14 @@ impl Sample {
         Sample::timed(ops, || work(ops))
     }
 
+    /// As [`Sample::warmed`], beside the quantiles of the single operations that `work` has timed.
+    pub(crate) fn observed(ops: u64, work: impl Fn(u64) -> Vec<Duration>) -> Sample {
+        work(ops / 10);
+        let start = Instant::now();
+        let times = work(ops);
+        Sample::new(start.elapsed(), ops).with_quantiles(times)
+    }
+
     /// `ops` operations took `time`.
     pub(crate) fn new(time: Duration, ops: u64) -> Sample {
         Sample {
@@ -93,12 +101,18 @@ impl Sample {
     /// The figure that `per_mille` of a thousand of `times` do not exceed; beside it the usual ones.
     pub(crate) fn quantile(mut times: Vec<Duration>, per_mille: usize) -> Sample {
         times.sort_unstable();
-        let at = |per_mille: usize| times[(times.len() * per_mille).div_ceil(1000) - 1];
-        let extra = |per_mille: usize| at(per_mille).as_nanos() as f64;
-        Sample::new(at(per_mille), 1)
-            .with("p50_ns", extra(500))
-            .with("p99_ns", extra(990))
-            .with("p999_ns", extra(999))
+        Sample::new(rank(&times, per_mille), 1).with_quantiles(times)
+    }
+
+    /// Adds the usual quantiles of `times`, if there are any.
+    pub(crate) fn with_quantiles(mut self, mut times: Vec<Duration>) -> Sample {
+        times.sort_unstable();
+        for (name, per_mille) in [("p50_ns", 500), ("p99_ns", 990), ("p999_ns", 999)] {
+            if !times.is_empty() {
+                self = self.with(name, rank(&times, per_mille).as_nanos() as f64);
+            }
+        }
+        self
     }
 
     /// Adds a further figure.
@@ -119,6 +133,11 @@ pub(crate) fn lateness(start: Instant, asked: Duration) -> Duration {
         .unwrap_or_else(|| panic!("a sleep of {asked:?} took only {took:?}"))
 }
 
+/// The time of a sorted list that `per_mille` of a thousand do not exceed.
+fn rank(times: &[Duration], per_mille: usize) -> Duration {
+    times[(times.len() * per_mille).div_ceil(1000) - 1]
+}
+
 fn signed_ns(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -134,6 +153,18 @@ mod tests {
         assert_eq!(Sample::quantile(times(1000), 990).extra["p999_ns"], 999.0);
         assert_eq!(Sample::quantile(times(1), 990).ns, 1);
         assert_eq!(Sample::quantile(times(5), 500).ns, 3);
+    }
+
+    #[test]
+    fn what_was_timed_stands_beside_the_mean() {
+        let times = |count| (1..=count).rev().map(Duration::from_micros).collect();
+        let sample = Sample::observed(1000, times);
+        assert_eq!(sample.ops, 1000);
+        assert_eq!(
+            (sample.extra["p50_ns"], sample.extra["p99_ns"]),
+            (5e5, 9.9e5)
+        );
+        assert!(Sample::observed(1, |_| Vec::new()).extra.is_empty());
     }
 
     #[test]

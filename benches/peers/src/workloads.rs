@@ -8,6 +8,7 @@ mod time;
 
 use clap::ValueEnum;
 
+use crate::latency::NEVER;
 use crate::peers::Peer::{self, Go, May, Ours, Threads, Tokio};
 
 /// A family of rows; one subcommand each.
@@ -172,6 +173,27 @@ impl Workload {
             | Workload::Semaphore
             | Workload::SemaphoreYield => 8,
             _ => 1,
+        }
+    }
+
+    /// One operation in so many is timed by itself: seldom enough to cost less than 2 % of the row.
+    ///
+    /// Primes: runtimes do something special every 61st, 64th or 128th time.
+    pub(crate) fn sampling(self, size: u64) -> u64 {
+        match self {
+            // Two readings of the clock are as long as five of these.
+            Workload::Mutex8 | Workload::Mutex64 | Workload::SemaphoreYield => 257,
+            Workload::ForeignWake
+            | Workload::PingPongApart
+            | Workload::Chan1Apart
+            | Workload::Condvar
+            | Workload::Reply
+            | Workload::Mutex8Long
+            | Workload::Mutex64Long => {
+                // Where few are enough, one takes microseconds.
+                if size < 200_000 { 17 } else { 67 }
+            }
+            _ => NEVER,
         }
     }
 

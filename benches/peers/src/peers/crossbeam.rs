@@ -1,16 +1,18 @@
 //! crossbeam-channel: the yardstick for channels and select. A thread for each task.
 
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 
+use crate::latency::Latencies;
 use crate::sample::Sample;
 use crate::section::{CAPACITY, CONSUMERS, PRODUCERS, READY, check_sum, messages};
 use crate::workloads::{Job, Workload};
 
 /// Runs `job`, if it is about channels. The number of workers has no meaning here.
 pub(super) fn run(job: &Job) -> Option<Sample> {
-    let size = job.size;
+    let (size, every) = (job.size, job.workload.sampling(job.size));
     let sample = match job.workload {
         Workload::Chan1 => Sample::warmed(size, |rounds| ping_pong(1, rounds)),
         Workload::Chan0 => Sample::warmed(size, |rounds| ping_pong(0, rounds)),
@@ -22,7 +24,7 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
         Workload::Mpmc => Sample::warmed(size, |count| flood(unbounded(), CONSUMERS, count)),
         Workload::Select8Send => Sample::warmed(size, select_ready),
         Workload::Oneshot => Sample::warmed(size, oneshot),
-        Workload::Reply => Sample::warmed(size, reply),
+        Workload::Reply => Sample::observed(size, |count| reply(count, every)),
         _ => return None,
     };
     Some(sample)
@@ -99,20 +101,23 @@ fn oneshot(count: u64) {
     check_sum(sum, count);
 }
 
-fn reply(count: u64) {
+fn reply(count: u64, every: u64) -> Vec<Duration> {
     let (requests, requested) = bounded::<(u64, Sender<u64>)>(1);
     let server = thread::spawn(move || {
         for (message, reply) in requested {
             reply.send(message).expect("the client waits");
         }
     });
-    let mut sum = 0;
+    let (mut sum, mut latencies) = (0, Latencies::new(every, count));
     for message in 0..count {
+        let start = latencies.start();
         let (reply, replied) = bounded(1);
         requests.send((message, reply)).expect("the server listens");
         sum += replied.recv().expect("the server replies");
+        latencies.stop(start);
     }
     check_sum(sum, count);
     drop(requests);
     server.join().expect("the server does not panic");
+    latencies.into_times()
 }

@@ -10,7 +10,7 @@ use crate::io::server::Service;
 use crate::workloads::Job;
 
 /// The source, beside this crate's manifest.
-const SOURCES: [&str; 4] = ["main.go", "time.go", "sync.go", "io.go"];
+const SOURCES: [&str; 5] = ["main.go", "time.go", "sync.go", "latency.go", "io.go"];
 
 /// The Go tool, with the workloads built.
 #[derive(Debug)]
@@ -67,6 +67,7 @@ pub(super) fn become_go(job: &Job) -> io::Error {
             .args(["--size", &job.size.to_string()])
             .args(["--tasks", &job.workload.tasks(job.size).to_string()])
             .args(["--reps", &job.workload.reps().to_string()])
+            .args(["--every", &job.workload.sampling(job.size).to_string()])
     })
 }
 

@@ -11,11 +11,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use may::coroutine::{self, JoinHandle};
 
 use super::turn::{PING, PONG, Turn};
+use crate::latency::Latencies;
 use crate::machine::Footprint;
 use crate::sample::Sample;
 use crate::workloads::{Job, Workload};
@@ -43,8 +44,8 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
         }),
         Workload::PingPong => measure(size, size / 10, ping_pong),
         Workload::ForeignWake => {
-            foreign_wake(size / 10);
-            Some(Sample::timed(size, || foreign_wake(size)))
+            let every = workload.sampling(size);
+            Some(Sample::observed(size, |rounds| foreign_wake(rounds, every)))
         }
         Workload::ParkedMemory => Some(join(spawn(move || parked_memory(size)))),
         _ => join(spawn(move || {
@@ -137,7 +138,7 @@ fn ping_pong(rounds: u64) {
     join(second);
 }
 
-fn foreign_wake(rounds: u64) {
+fn foreign_wake(rounds: u64, every: u64) -> Vec<Duration> {
     let turn = Arc::new(Turn::default());
     let (thread, turn2) = (thread::current(), turn.clone());
     let task = spawn(move || {
@@ -147,12 +148,16 @@ fn foreign_wake(rounds: u64) {
             thread.unpark();
         }
     });
+    let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
+        let start = latencies.start();
         turn.give(PONG);
         task.coroutine().unpark();
         turn.wait(PING, thread::park);
+        latencies.stop(start);
     }
     join(task);
+    latencies.into_times()
 }
 
 fn parked_memory(tasks: u64) -> Sample {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use fibers::{JoinHandle, Runtime};
 
 use super::turn::{PING, PONG, Turn};
+use crate::latency::{Latencies, NEVER};
 use crate::machine::Footprint;
 use crate::sample::Sample;
 use crate::workloads::{Job, Workload};
@@ -53,10 +54,15 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
         }),
         Workload::PingPong => measure(&runtime, size, size / 10, ping_pong),
         Workload::PingPongLocal => measure(&runtime, size, size / 10, ping_pong_local),
-        Workload::PingPongApart => measure(&runtime, size, size / 10, ping_pong_apart),
+        Workload::PingPongApart => {
+            let every = workload.sampling(size);
+            let work = move || Sample::observed(size, |rounds| ping_pong_apart(rounds, every));
+            Some(runtime.run(work))
+        }
         Workload::ForeignWake => {
-            foreign_wake(&runtime, size / 10);
-            Some(Sample::timed(size, || foreign_wake(&runtime, size)))
+            let every = workload.sampling(size);
+            let work = |rounds| foreign_wake(&runtime, rounds, every);
+            Some(Sample::observed(size, work))
         }
         Workload::ParkedMemory => {
             let sample = runtime.run(move || parked_memory(size));
@@ -162,20 +168,25 @@ fn answer(turn: &Turn, rounds: u64, first: &fibers::Fiber) {
     }
 }
 
-/// The first party of a ping-pong.
-fn serve(turn: &Turn, rounds: u64, second: &fibers::Fiber) {
+/// The first party of a ping-pong, which times one round in `every`.
+#[inline(always)]
+fn serve(turn: &Turn, rounds: u64, second: &fibers::Fiber, every: u64) -> Vec<Duration> {
+    let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
+        let start = latencies.start();
         turn.give(PONG);
         second.unpark();
         turn.wait(PING, || fibers::park());
+        latencies.stop(start);
     }
+    latencies.into_times()
 }
 
 fn ping_pong(rounds: u64) {
     let turn = Arc::new(Turn::default());
     let (first, turn2) = (fibers::current(), turn.clone());
     let second = fibers::spawn(move || answer(&turn2, rounds, &first));
-    serve(&turn, rounds, second.fiber());
+    serve(&turn, rounds, second.fiber(), NEVER);
     join(second);
 }
 
@@ -183,12 +194,12 @@ fn ping_pong_local(rounds: u64) {
     let turn = Arc::new(Turn::default());
     let (first, turn2) = (fibers::current(), turn.clone());
     let second = fibers::spawn_local(move || answer(&turn2, rounds, &first));
-    serve(&turn, rounds, second.fiber());
+    serve(&turn, rounds, second.fiber(), NEVER);
     second.join().expect("ping-pong does not panic");
 }
 
 /// A fiber stays where it started: hold this worker until another one has started the second fiber.
-fn ping_pong_apart(rounds: u64) {
+fn ping_pong_apart(rounds: u64, every: u64) -> Vec<Duration> {
     let turn = Arc::new(Turn::default());
     let started = Arc::new(AtomicBool::new(false));
     let (first, turn2, started2) = (fibers::current(), turn.clone(), started.clone());
@@ -204,11 +215,12 @@ fn ping_pong_apart(rounds: u64) {
         );
         std::hint::spin_loop();
     }
-    serve(&turn, rounds, second.fiber());
+    let times = serve(&turn, rounds, second.fiber(), every);
     join(second);
+    times
 }
 
-fn foreign_wake(runtime: &Runtime, rounds: u64) {
+fn foreign_wake(runtime: &Runtime, rounds: u64, every: u64) -> Vec<Duration> {
     let turn = Arc::new(Turn::default());
     let (thread, turn2) = (thread::current(), turn.clone());
     let task = runtime.spawn(move || {
@@ -218,12 +230,16 @@ fn foreign_wake(runtime: &Runtime, rounds: u64) {
             thread.unpark();
         }
     });
+    let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
+        let start = latencies.start();
         turn.give(PONG);
         task.fiber().unpark();
         turn.wait(PING, thread::park);
+        latencies.stop(start);
     }
     join(task);
+    latencies.into_times()
 }
 
 fn parked_memory(tasks: u64) -> Sample {

@@ -4,8 +4,10 @@ mod sync;
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use super::turn::{PING, PONG, Turn};
+use crate::latency::Latencies;
 use crate::sample::Sample;
 use crate::workloads::{Job, Workload};
 
@@ -25,8 +27,8 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
         }
         // Both parties are foreign threads here: one and the same workload.
         Workload::PingPong | Workload::ForeignWake => {
-            ping_pong(size / 10);
-            Some(Sample::timed(size, || ping_pong(size)))
+            let every = job.workload.sampling(size);
+            Some(Sample::observed(size, |rounds| ping_pong(rounds, every)))
         }
         _ => sync::run(job),
     }
@@ -45,7 +47,7 @@ fn spawn_many(count: u64) {
     }
 }
 
-fn ping_pong(rounds: u64) {
+fn ping_pong(rounds: u64, every: u64) -> Vec<Duration> {
     let turn = Arc::new(Turn::default());
     let (first, turn2) = (thread::current(), turn.clone());
     let second = thread::spawn(move || {
@@ -55,10 +57,14 @@ fn ping_pong(rounds: u64) {
             first.unpark();
         }
     });
+    let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
+        let start = latencies.start();
         turn.give(PONG);
         second.thread().unpark();
         turn.wait(PING, thread::park);
+        latencies.stop(start);
     }
     second.join().expect("ping-pong does not panic");
+    latencies.into_times()
 }

@@ -11,13 +11,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, yield_now};
 
 use super::turn::{PING, PONG, Turn};
+use crate::latency::Latencies;
 use crate::machine::Footprint;
 use crate::sample::Sample;
 use crate::workloads::{Job, Workload};
@@ -55,8 +56,9 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
         }),
         Workload::PingPong => measure(&runtime, size, size / 10, ping_pong),
         Workload::ForeignWake => {
-            foreign_wake(&runtime, size / 10);
-            Some(Sample::timed(size, || foreign_wake(&runtime, size)))
+            let every = workload.sampling(size);
+            let work = |rounds| foreign_wake(&runtime, rounds, every);
+            Some(Sample::observed(size, work))
         }
         Workload::ParkedMemory => {
             let sample = parked_memory(&runtime, size);
@@ -192,7 +194,7 @@ async fn ping_pong(rounds: u64) {
     second.await.expect("ping-pong does not panic");
 }
 
-fn foreign_wake(runtime: &Runtime, rounds: u64) {
+fn foreign_wake(runtime: &Runtime, rounds: u64, every: u64) -> Vec<Duration> {
     let turn = Arc::new(Turn::default());
     let notify = Arc::new(Notify::new());
     let (thread, turn2, notify2) = (thread::current(), turn.clone(), notify.clone());
@@ -204,12 +206,16 @@ fn foreign_wake(runtime: &Runtime, rounds: u64) {
             thread.unpark();
         }
     });
+    let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
+        let start = latencies.start();
         turn.give(PONG);
         notify.notify_one();
         turn.wait(PING, thread::park);
+        latencies.stop(start);
     }
     runtime.block_on(task).expect("the task does not panic");
+    latencies.into_times()
 }
 
 fn parked_memory(runtime: &Runtime, tasks: u64) -> Sample {

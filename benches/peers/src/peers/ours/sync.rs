@@ -9,6 +9,7 @@ use fibers::channel::{Receiver, Sender, bounded, select, unbounded};
 use fibers::sync::{Condvar, Mutex, RwLock, Semaphore, mpsc};
 
 use super::join;
+use crate::latency::{Latencies, NEVER};
 use crate::sample::Sample;
 use crate::section::{
     CAPACITY, CONSUMERS, PERMITS, PRODUCERS, READY, Section, WRITE_EVERY, check_sum, messages,
@@ -21,12 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs a workload, if it is of this suite.
 pub(super) fn run(workload: Workload, size: u64) -> Option<Sample> {
-    let tasks = workload.tasks(size);
+    let (tasks, every) = (workload.tasks(size), workload.sampling(size));
     let sample = match workload {
         Workload::Chan1 => Sample::warmed(size, |rounds| ping_pong(1, rounds)),
         Workload::Chan1Apart => {
-            ping_pong_apart(size / 10);
-            Sample::new(ping_pong_apart(size), size)
+            ping_pong_apart(size / 10, every);
+            let (took, times) = ping_pong_apart(size, every);
+            Sample::new(took, size).with_quantiles(times)
         }
         Workload::Chan0 => Sample::warmed(size, |rounds| ping_pong(0, rounds)),
         Workload::Mpsc100 => Sample::warmed(size, mpsc_bounded),
@@ -39,28 +41,34 @@ pub(super) fn run(workload: Workload, size: u64) -> Option<Sample> {
         | Workload::Mutex8Long
         | Workload::Mutex64Long => {
             let steps = steps(workload);
-            Sample::warmed(size, |size| mutex(tasks, size / tasks, steps))
+            Sample::observed(size, |size| mutex(tasks, size / tasks, steps, every))
         }
         Workload::RwLock => Sample::warmed(size, |size| rwlock(tasks, size / tasks)),
-        Workload::Condvar => Sample::warmed(size, hand_over),
-        Workload::Semaphore => Sample::warmed(size, |size| semaphore(tasks, size / tasks, || {})),
-        Workload::SemaphoreYield => Sample::warmed(size, |size| {
-            semaphore(tasks, size / tasks, || fibers::yield_now())
+        Workload::Condvar => Sample::observed(size, |rounds| hand_over(rounds, every)),
+        Workload::Semaphore => {
+            Sample::observed(size, |size| semaphore(tasks, size / tasks, every, || {}))
+        }
+        Workload::SemaphoreYield => Sample::observed(size, |size| {
+            semaphore(tasks, size / tasks, every, || fibers::yield_now())
         }),
         Workload::Select8Send => Sample::warmed(size, select_ready),
         Workload::Oneshot => Sample::warmed(size, oneshot),
-        Workload::Reply => Sample::warmed(size, reply),
+        Workload::Reply => Sample::observed(size, |count| reply(count, every)),
         _ => return None,
     };
     Some(sample)
 }
 
-/// The first party of a ping-pong.
-fn serve(ping: &Sender<u64>, ponged: &Receiver<u64>, rounds: u64) {
+/// The first party of a ping-pong, which times one round in `every`.
+fn serve(ping: &Sender<u64>, ponged: &Receiver<u64>, rounds: u64, every: u64) -> Vec<Duration> {
+    let mut latencies = Latencies::new(every, rounds);
     for round in 0..rounds {
+        let start = latencies.start();
         ping.send(round).expect("the second fiber listens");
         assert_eq!(ponged.recv(), Ok(round));
+        latencies.stop(start);
     }
+    latencies.into_times()
 }
 
 /// The second party: gives back what it gets.
@@ -74,14 +82,14 @@ fn ping_pong(capacity: usize, rounds: u64) {
     let (ping, pinged) = bounded(capacity);
     let (pong, ponged) = bounded(capacity);
     let second = fibers::spawn(move || answer(pinged, pong));
-    serve(&ping, &ponged, rounds);
+    serve(&ping, &ponged, rounds, NEVER);
     drop(ping);
     join(second);
 }
 
 /// A fiber stays where it started: each of the two holds its worker until the other has started.
-/// Returns the time from there to the end of the last round.
-fn ping_pong_apart(rounds: u64) -> Duration {
+/// Returns the time from there to the end of the last round, and those of some of the rounds.
+fn ping_pong_apart(rounds: u64, every: u64) -> (Duration, Vec<Duration>) {
     let (ping, pinged) = bounded(1);
     let (pong, ponged) = bounded(1);
     let started = AtomicU32::new(0);
@@ -94,7 +102,7 @@ fn ping_pong_apart(rounds: u64) -> Duration {
         }
         std::thread::current().id()
     };
-    let (took, first, second) = fibers::scope(|scope| {
+    let (took, times, first, second) = fibers::scope(|scope| {
         let second = scope.spawn(|| {
             let home = meet();
             answer(pinged, pong);
@@ -103,20 +111,21 @@ fn ping_pong_apart(rounds: u64) -> Duration {
         let first = scope.spawn(|| {
             let home = meet();
             let start = Instant::now();
-            serve(&ping, &ponged, rounds);
+            let times = serve(&ping, &ponged, rounds, every);
             let took = start.elapsed();
             drop(ping);
-            (took, home)
+            (took, times, home)
         });
-        let (took, first) = first.join().expect("ping-pong does not panic");
+        let (took, times, first) = first.join().expect("ping-pong does not panic");
         (
             took,
+            times,
             first,
             second.join().expect("ping-pong does not panic"),
         )
     });
     assert_ne!(first, second, "both fibers are on one worker");
-    took
+    (took, times)
 }
 
 fn mpsc_bounded(count: u64) {
@@ -165,18 +174,32 @@ fn mpmc((sender, receiver): (Sender<u64>, Receiver<u64>), count: u64) {
     check_sum(consumers.into_iter().map(join).sum(), count);
 }
 
-fn mutex(tasks: u64, each: u64, steps: u64) {
-    let section = Mutex::new(Section::new());
+/// Runs `work` in so many fibers.
+fn together<T: Send>(tasks: u64, work: impl Fn() -> T + Copy + Send + Sync) -> Vec<T> {
     fibers::scope(|scope| {
-        for _ in 0..tasks {
-            scope.spawn(|| {
-                for _ in 0..each {
-                    section.lock().expect("nobody panics").enter(steps);
-                }
-            });
+        let handles: Vec<_> = (0..tasks).map(|_| scope.spawn(work)).collect();
+        let results = handles.into_iter();
+        results
+            .map(|handle| handle.join().expect("nobody panics"))
+            .collect()
+    })
+}
+
+/// Each fiber enters the section `each` times, and times how long one lock in `every` takes to get.
+fn mutex(tasks: u64, each: u64, steps: u64, every: u64) -> Vec<Duration> {
+    let section = Mutex::new(Section::new());
+    let times = together(tasks, || {
+        let mut latencies = Latencies::new(every, each);
+        for _ in 0..each {
+            let start = latencies.start();
+            let mut section = section.lock().expect("nobody panics");
+            latencies.stop(start);
+            section.enter(steps);
         }
+        latencies.into_times()
     });
     section.lock().expect("nobody panics").check(tasks * each);
+    times.concat()
 }
 
 fn rwlock(tasks: u64, each: u64) {
@@ -197,9 +220,11 @@ fn rwlock(tasks: u64, each: u64) {
     assert_eq!(written, tasks * (each / WRITE_EVERY), "writes");
 }
 
-/// Waits for the turn `mine` and gives it to the other party, `rounds` times.
-fn pass(turn: &(Mutex<bool>, Condvar), mine: bool, rounds: u64) {
+/// Waits for the turn `mine` and gives it to the other party, `rounds` times; times one in `every`.
+fn pass(turn: &(Mutex<bool>, Condvar), mine: bool, rounds: u64, every: u64) -> Vec<Duration> {
+    let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
+        let start = latencies.start();
         let mut now = turn.0.lock().expect("nobody panics");
         while *now != mine {
             now = turn.1.wait(now).expect("nobody panics");
@@ -207,38 +232,43 @@ fn pass(turn: &(Mutex<bool>, Condvar), mine: bool, rounds: u64) {
         *now = !mine;
         drop(now);
         turn.1.notify_one();
+        latencies.stop(start);
     }
+    latencies.into_times()
 }
 
-fn hand_over(rounds: u64) {
+fn hand_over(rounds: u64, every: u64) -> Vec<Duration> {
     let turn = (Mutex::new(false), Condvar::new());
     fibers::scope(|scope| {
-        scope.spawn(|| pass(&turn, true, rounds));
-        pass(&turn, false, rounds);
-    });
+        scope.spawn(|| pass(&turn, true, rounds, NEVER));
+        pass(&turn, false, rounds, every)
+    })
 }
 
-/// Each task takes a permit and holds it over `hold`, `each` times.
+/// Each fiber takes a permit and holds it over `hold`, `each` times; times how long one in `every` takes to get.
 #[inline(always)]
-fn semaphore(tasks: u64, each: u64, hold: impl Fn() + Copy + Send + Sync) {
+fn semaphore(
+    tasks: u64,
+    each: u64,
+    every: u64,
+    hold: impl Fn() + Copy + Send + Sync,
+) -> Vec<Duration> {
     let semaphore = Semaphore::new(PERMITS);
     let work = || {
-        let mut held = 0;
+        let (mut held, mut latencies) = (0, Latencies::new(every, each));
         for _ in 0..each {
+            let start = latencies.start();
             let permit = semaphore.acquire();
+            latencies.stop(start);
             held = black_box(held + 1);
             hold();
             drop(permit);
         }
-        held
+        (held, latencies.into_times())
     };
-    let held: u64 = fibers::scope(|scope| {
-        let handles: Vec<_> = (0..tasks).map(|_| scope.spawn(work)).collect();
-        let held = handles.into_iter();
-        held.map(|handle| handle.join().expect("nobody panics"))
-            .sum()
-    });
-    assert_eq!(held, tasks * each, "permits");
+    let (held, times): (Vec<u64>, Vec<_>) = together(tasks, work).into_iter().unzip();
+    assert_eq!(held.iter().sum::<u64>(), tasks * each, "permits");
+    times.concat()
 }
 
 fn select_ready(count: u64) {
@@ -273,20 +303,23 @@ fn oneshot(count: u64) {
     check_sum(sum, count);
 }
 
-fn reply(count: u64) {
+fn reply(count: u64, every: u64) -> Vec<Duration> {
     let (requests, requested) = bounded::<(u64, Sender<u64>)>(1);
     let server = fibers::spawn(move || {
         for (message, reply) in requested {
             reply.send(message).expect("the client waits");
         }
     });
-    let mut sum = 0;
+    let (mut sum, mut latencies) = (0, Latencies::new(every, count));
     for message in 0..count {
+        let start = latencies.start();
         let (reply, replied) = bounded(1);
         requests.send((message, reply)).expect("the server listens");
         sum += replied.recv().expect("the server replies");
+        latencies.stop(start);
     }
     check_sum(sum, count);
     drop(requests);
     join(server);
+    latencies.into_times()
 }

@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Condvar, Mutex, RwLock};
 use std::thread;
+use std::time::Duration;
 
+use crate::latency::{Latencies, NEVER};
 use crate::sample::Sample;
 use crate::section::{CAPACITY, PRODUCERS, Section, WRITE_EVERY, check_sum, messages, steps};
 use crate::workloads::{Job, Workload};
@@ -12,7 +14,7 @@ use crate::workloads::{Job, Workload};
 /// Runs a workload, if std can do it.
 pub(super) fn run(job: &Job) -> Option<Sample> {
     let (workload, size) = (job.workload, job.size);
-    let tasks = workload.tasks(size);
+    let (tasks, every) = (workload.tasks(size), workload.sampling(size));
     let sample = match workload {
         Workload::Chan1 => Sample::warmed(size, |rounds| ping_pong(1, rounds)),
         Workload::Chan0 => Sample::warmed(size, |rounds| ping_pong(0, rounds)),
@@ -24,12 +26,12 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
         | Workload::Mutex8Long
         | Workload::Mutex64Long => {
             let steps = steps(workload);
-            Sample::warmed(size, |size| mutex(tasks, size / tasks, steps))
+            Sample::observed(size, |size| mutex(tasks, size / tasks, steps, every))
         }
         Workload::RwLock => Sample::warmed(size, |size| rwlock(tasks, size / tasks)),
-        Workload::Condvar => Sample::warmed(size, hand_over),
+        Workload::Condvar => Sample::observed(size, |rounds| hand_over(rounds, every)),
         Workload::Oneshot => Sample::warmed(size, oneshot),
-        Workload::Reply => Sample::warmed(size, reply),
+        Workload::Reply => Sample::observed(size, |count| reply(count, every)),
         _ => return None,
     };
     Some(sample)
@@ -84,18 +86,28 @@ fn consume(receiver: Receiver<u64>, count: u64) {
     check_sum(receiver.iter().sum(), count);
 }
 
-fn mutex(tasks: u64, each: u64, steps: u64) {
+/// Each thread enters the section `each` times, and times how long one lock in `every` takes to get.
+fn mutex(tasks: u64, each: u64, steps: u64, every: u64) -> Vec<Duration> {
     let section = Mutex::new(Section::new());
-    thread::scope(|scope| {
-        for _ in 0..tasks {
-            scope.spawn(|| {
-                for _ in 0..each {
-                    section.lock().expect("nobody panics").enter(steps);
-                }
-            });
+    let work = || {
+        let mut latencies = Latencies::new(every, each);
+        for _ in 0..each {
+            let start = latencies.start();
+            let mut section = section.lock().expect("nobody panics");
+            latencies.stop(start);
+            section.enter(steps);
         }
+        latencies.into_times()
+    };
+    let times = thread::scope(|scope| {
+        let threads: Vec<_> = (0..tasks).map(|_| scope.spawn(work)).collect();
+        let times = threads.into_iter();
+        times
+            .flat_map(|thread| thread.join().expect("nobody panics"))
+            .collect()
     });
     section.lock().expect("nobody panics").check(tasks * each);
+    times
 }
 
 fn rwlock(tasks: u64, each: u64) {
@@ -116,9 +128,11 @@ fn rwlock(tasks: u64, each: u64) {
     assert_eq!(written, tasks * (each / WRITE_EVERY), "writes");
 }
 
-/// Waits for the turn `mine` and gives it to the other party, `rounds` times.
-fn pass(turn: &(Mutex<bool>, Condvar), mine: bool, rounds: u64) {
+/// Waits for the turn `mine` and gives it to the other party, `rounds` times; times one in `every`.
+fn pass(turn: &(Mutex<bool>, Condvar), mine: bool, rounds: u64, every: u64) -> Vec<Duration> {
+    let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
+        let start = latencies.start();
         let mut now = turn.0.lock().expect("nobody panics");
         while *now != mine {
             now = turn.1.wait(now).expect("nobody panics");
@@ -126,15 +140,17 @@ fn pass(turn: &(Mutex<bool>, Condvar), mine: bool, rounds: u64) {
         *now = !mine;
         drop(now);
         turn.1.notify_one();
+        latencies.stop(start);
     }
+    latencies.into_times()
 }
 
-fn hand_over(rounds: u64) {
+fn hand_over(rounds: u64, every: u64) -> Vec<Duration> {
     let turn = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
-        scope.spawn(|| pass(&turn, true, rounds));
-        pass(&turn, false, rounds);
-    });
+        scope.spawn(|| pass(&turn, true, rounds, NEVER));
+        pass(&turn, false, rounds, every)
+    })
 }
 
 fn oneshot(count: u64) {
@@ -147,20 +163,23 @@ fn oneshot(count: u64) {
     check_sum(sum, count);
 }
 
-fn reply(count: u64) {
+fn reply(count: u64, every: u64) -> Vec<Duration> {
     let (requests, requested) = sync_channel::<(u64, SyncSender<u64>)>(1);
     let server = thread::spawn(move || {
         for (message, reply) in requested {
             reply.send(message).expect("the client waits");
         }
     });
-    let mut sum = 0;
+    let (mut sum, mut latencies) = (0, Latencies::new(every, count));
     for message in 0..count {
+        let start = latencies.start();
         let (reply, replied) = sync_channel(1);
         requests.send((message, reply)).expect("the server listens");
         sum += replied.recv().expect("the server replies");
+        latencies.stop(start);
     }
     check_sum(sum, count);
     drop(requests);
     server.join().expect("the server does not panic");
+    latencies.into_times()
 }

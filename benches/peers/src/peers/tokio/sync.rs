@@ -7,12 +7,13 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::select;
 use tokio::sync::{Mutex, Notify, RwLock, Semaphore, mpsc, oneshot};
 use tokio::task::yield_now;
 
+use crate::latency::{Latencies, NEVER};
 use crate::sample::Sample;
 use crate::section::{
     CAPACITY, PERMITS, PRODUCERS, READY, Section, WRITE_EVERY, check_sum, messages, steps,
@@ -21,7 +22,7 @@ use crate::workloads::Workload;
 
 /// Runs a workload, if tokio can do it.
 pub(super) async fn run(workload: Workload, size: u64) -> Option<Sample> {
-    let tasks = workload.tasks(size);
+    let (tasks, every) = (workload.tasks(size), workload.sampling(size));
     let sample = match workload {
         Workload::Chan1 => warmed(size, ping_pong).await,
         Workload::Mpsc100 => warmed(size, mpsc_bounded).await,
@@ -32,19 +33,21 @@ pub(super) async fn run(workload: Workload, size: u64) -> Option<Sample> {
         | Workload::Mutex8Long
         | Workload::Mutex64Long => {
             let steps = steps(workload);
-            warmed(size, |size| mutex(tasks, size / tasks, steps)).await
+            observed(size, |size| mutex(tasks, size / tasks, steps, every)).await
         }
         Workload::RwLock => warmed(size, |size| rwlock(tasks, size / tasks)).await,
-        Workload::Condvar => warmed(size, hand_over).await,
+        Workload::Condvar => observed(size, |rounds| hand_over(rounds, every)).await,
         Workload::Semaphore => {
-            warmed(size, |size| semaphore(tasks, size / tasks, || async {})).await
+            let nothing = || async {};
+            observed(size, |size| semaphore(tasks, size / tasks, every, nothing)).await
         }
         Workload::SemaphoreYield => {
-            warmed(size, |size| semaphore(tasks, size / tasks, yield_now)).await
+            let work = |size| semaphore(tasks, size / tasks, every, yield_now);
+            observed(size, work).await
         }
         Workload::Select8Send => warmed(size, select_ready).await,
         Workload::Oneshot => warmed(size, oneshots).await,
-        Workload::Reply => warmed(size, reply).await,
+        Workload::Reply => observed(size, |count| reply(count, every)).await,
         _ => return None,
     };
     Some(sample)
@@ -58,17 +61,28 @@ async fn warmed<W: Future<Output = ()>>(ops: u64, work: impl Fn(u64) -> W) -> Sa
     Sample::new(start.elapsed(), ops)
 }
 
-/// Runs `work` in so many tasks and adds up what they return.
-async fn together<W>(tasks: u64, work: impl Fn() -> W) -> u64
+/// The same, beside the quantiles of the single operations that `work` has timed.
+async fn observed<W>(ops: u64, work: impl Fn(u64) -> W) -> Sample
 where
-    W: Future<Output = u64> + Send + 'static,
+    W: Future<Output = Vec<Duration>>,
+{
+    work(ops / 10).await;
+    let start = Instant::now();
+    let times = work(ops).await;
+    Sample::new(start.elapsed(), ops).with_quantiles(times)
+}
+
+/// Runs `work` in so many tasks.
+async fn together<W>(tasks: u64, work: impl Fn() -> W) -> Vec<W::Output>
+where
+    W: Future<Output: Send> + Send + 'static,
 {
     let handles: Vec<_> = (0..tasks).map(|_| tokio::spawn(work())).collect();
-    let mut sum = 0;
+    let mut results = Vec::new();
     for handle in handles {
-        sum += handle.await.expect("nobody panics");
+        results.push(handle.await.expect("nobody panics"));
     }
-    sum
+    results
 }
 
 async fn ping_pong(rounds: u64) {
@@ -123,19 +137,25 @@ async fn mpsc_unbounded(count: u64) {
     check_sum(sum, count);
 }
 
-async fn mutex(tasks: u64, each: u64, steps: u64) {
+/// Each task enters the section `each` times, and times how long one lock in `every` takes to get.
+async fn mutex(tasks: u64, each: u64, steps: u64, every: u64) -> Vec<Duration> {
     let section = Arc::new(Mutex::new(Section::new()));
     let work = || {
         let section = section.clone();
         async move {
+            let mut latencies = Latencies::new(every, each);
             for _ in 0..each {
-                section.lock().await.enter(steps);
+                let start = latencies.start();
+                let mut section = section.lock().await;
+                latencies.stop(start);
+                section.enter(steps);
             }
-            each
+            latencies.into_times()
         }
     };
-    together(tasks, work).await;
+    let times = together(tasks, work).await;
     section.lock().await.check(tasks * each);
+    times.concat()
 }
 
 async fn rwlock(tasks: u64, each: u64) {
@@ -159,9 +179,16 @@ async fn rwlock(tasks: u64, each: u64) {
     assert_eq!(written, tasks * (each / WRITE_EVERY), "writes");
 }
 
-/// Waits for the turn `mine` and gives it to the other party, `rounds` times.
-async fn pass(turn: Arc<(Mutex<bool>, Notify)>, mine: bool, rounds: u64) {
+/// Waits for the turn `mine` and gives it to the other party, `rounds` times; times one in `every`.
+async fn pass(
+    turn: Arc<(Mutex<bool>, Notify)>,
+    mine: bool,
+    rounds: u64,
+    every: u64,
+) -> Vec<Duration> {
+    let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
+        let start = latencies.start();
         let mut now = turn.0.lock().await;
         while *now != mine {
             // Enlisted before the lock is let go, as a condition variable does it: otherwise the
@@ -175,18 +202,21 @@ async fn pass(turn: Arc<(Mutex<bool>, Notify)>, mine: bool, rounds: u64) {
         *now = !mine;
         drop(now);
         turn.1.notify_one();
+        latencies.stop(start);
     }
+    latencies.into_times()
 }
 
-async fn hand_over(rounds: u64) {
+async fn hand_over(rounds: u64, every: u64) -> Vec<Duration> {
     let turn = Arc::new((Mutex::new(false), Notify::new()));
-    let second = tokio::spawn(pass(turn.clone(), true, rounds));
-    pass(turn, false, rounds).await;
+    let second = tokio::spawn(pass(turn.clone(), true, rounds, NEVER));
+    let times = pass(turn, false, rounds, every).await;
     second.await.expect("nobody panics");
+    times
 }
 
-/// Each task takes a permit and holds it over `hold`, `each` times.
-async fn semaphore<H, F>(tasks: u64, each: u64, hold: H)
+/// Each task takes a permit and holds it over `hold`, `each` times; times how long one in `every` takes to get.
+async fn semaphore<H, F>(tasks: u64, each: u64, every: u64, hold: H) -> Vec<Duration>
 where
     H: Fn() -> F + Copy + Send + 'static,
     F: Future<Output = ()> + Send,
@@ -195,17 +225,22 @@ where
     let work = || {
         let semaphore = semaphore.clone();
         async move {
-            let mut held = 0;
+            let (mut held, mut latencies) = (0, Latencies::new(every, each));
             for _ in 0..each {
+                let start = latencies.start();
                 let permit = semaphore.acquire().await.expect("nobody closes it");
+                latencies.stop(start);
                 held = black_box(held + 1);
                 hold().await;
                 drop(permit);
             }
-            held
+            (held, latencies.into_times())
         }
     };
-    assert_eq!(together(tasks, work).await, tasks * each, "permits");
+    let results = together(tasks, work).await;
+    let (held, times): (Vec<u64>, Vec<_>) = results.into_iter().unzip();
+    assert_eq!(held.iter().sum::<u64>(), tasks * each, "permits");
+    times.concat()
 }
 
 async fn select_ready(count: u64) {
@@ -244,21 +279,24 @@ async fn oneshots(count: u64) {
     check_sum(sum, count);
 }
 
-async fn reply(count: u64) {
+async fn reply(count: u64, every: u64) -> Vec<Duration> {
     let (requests, mut requested) = mpsc::channel::<(u64, oneshot::Sender<u64>)>(1);
     let server = tokio::spawn(async move {
         while let Some((message, reply)) = requested.recv().await {
             reply.send(message).expect("the client waits");
         }
     });
-    let mut sum = 0;
+    let (mut sum, mut latencies) = (0, Latencies::new(every, count));
     for message in 0..count {
+        let start = latencies.start();
         let (reply, replied) = oneshot::channel();
         let request = requests.send((message, reply)).await;
         request.expect("the server listens");
         sum += replied.await.expect("the server replies");
+        latencies.stop(start);
     }
     check_sum(sum, count);
     drop(requests);
     server.await.expect("the server does not panic");
+    latencies.into_times()
 }
