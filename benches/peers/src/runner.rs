@@ -34,6 +34,8 @@ pub(crate) struct RowReport {
     pub(crate) cells: Vec<Cell>,
     /// Our median divided by the best peer's.
     pub(crate) ratio: Option<f64>,
+    /// Our median divided by what processor and kernel take alone.
+    pub(crate) floor_ratio: Option<f64>,
     /// The peer that the ratio is against.
     pub(crate) best_peer: Option<Peer>,
     /// The ratio allowed.
@@ -125,9 +127,11 @@ pub(crate) fn chosen<T: PartialEq>(choice: &[T], candidate: &T) -> bool {
 }
 
 fn peers_of(row: &Row, args: &SuiteArgs) -> Vec<Peer> {
+    let floor = row.workload.has_floor().then_some(Peer::Floor);
     row.peers
         .iter()
         .copied()
+        .chain(floor)
         .filter(|peer| chosen(&args.run.peers, peer))
         .collect()
 }
@@ -222,20 +226,23 @@ pub(crate) fn median(figures: &[f64]) -> f64 {
 fn judge(row: &Row, cells: Vec<Cell>) -> RowReport {
     let ours = cells.iter().find(|cell| cell.peer == Peer::Ours);
     let ours_median = ours.and_then(|cell| cell.median);
-    let against = |cell: &&Cell| match row.bar {
+    let competes = |cell: &&Cell| match row.bar {
         Bar::BestOf(_, peers) => peers.contains(&cell.peer),
-        _ => cell.peer != Peer::Ours,
+        _ => cell.peer.competes(),
     };
     let best = cells
         .iter()
-        .filter(against)
+        .filter(competes)
         .filter_map(|cell| Some((cell.median?, cell.peer)))
         .min_by(|(a, _), (b, _)| a.total_cmp(b));
     // Nothing is a share of nothing, or of less than nothing, as a difference of times may be.
-    let ratio = ours_median
-        .zip(best)
-        .filter(|(_, (best, _))| *best > 0.0)
-        .map(|(ours, (best, _))| ours / best);
+    let against = |other: Option<f64>| {
+        let pair = ours_median.zip(other).filter(|(_, other)| *other > 0.0);
+        pair.map(|(ours, other)| ours / other)
+    };
+    let ratio = against(best.map(|(best, _)| best));
+    let floor = cells.iter().find(|cell| cell.peer == Peer::Floor);
+    let floor_ratio = against(floor.and_then(|cell| cell.median));
     let (bar, bar_absolute) = match row.bar {
         Bar::BestPeer(limit) | Bar::BestOf(limit, _) => (Some(limit), None),
         Bar::Absolute(limit) => (None, Some(limit)),
@@ -256,6 +263,7 @@ fn judge(row: &Row, cells: Vec<Cell>) -> RowReport {
         workers: row.workers,
         unit: row.unit.name(),
         ratio,
+        floor_ratio,
         best_peer: best.map(|(_, peer)| peer),
         bar,
         bar_absolute,
@@ -326,6 +334,17 @@ mod tests {
         assert_eq!(judged(Bar::Absolute(10.0)).hit, Some(true));
         assert_eq!(judged(Bar::Absolute(9.0)).hit, Some(false));
         assert_eq!(judged(Bar::None).hit, None);
+    }
+
+    #[test]
+    fn the_floor_is_no_peer() {
+        let row = row(Bar::BestPeer(0.5));
+        let figures = [(Peer::Ours, 10), (Peer::Floor, 2), (Peer::May, 25)];
+        let cells = figures.map(|(peer, ns)| cell(&row, peer, &[ns]));
+        let report = judge(&row, cells.into());
+        assert_eq!(report.best_peer, Some(Peer::May));
+        assert_eq!((report.ratio, report.hit), (Some(0.4), Some(true)));
+        assert_eq!(report.floor_ratio, Some(5.0));
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn grid(report: &Report) -> Grid {
     let peers: Vec<Peer> = report.versions.keys().copied().collect();
     let mut head: Vec<String> = ["workload", "workers", "unit"].map(str::to_string).into();
     head.extend(peers.iter().map(|peer| peer.name().to_string()));
-    head.extend(["ours/best", "bar", "verdict"].map(str::to_string));
+    head.extend(["ours/best", "ours/floor", "bar", "verdict"].map(str::to_string));
     let mut grid = Grid(vec![head]);
     for row in &report.rows {
         let mut medians = vec![
@@ -91,10 +91,9 @@ fn grid(report: &Report) -> Grid {
             medians.push(median);
             spreads.push(spread);
         }
-        medians.push(
-            row.ratio
-                .map_or("-".to_string(), |ratio| format!("{ratio:.2}")),
-        );
+        for ratio in [row.ratio, row.floor_ratio] {
+            medians.push(ratio.map_or("-".to_string(), |ratio| format!("{ratio:.2}")));
+        }
         medians.push(bar(row));
         medians.push(verdict(row).to_string());
         spreads.push(

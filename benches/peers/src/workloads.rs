@@ -176,6 +176,20 @@ impl Workload {
         }
     }
 
+    /// Whether processor and kernel alone can do it, as `peers/floor.rs` has them do it.
+    pub(crate) fn has_floor(self) -> bool {
+        !matches!(
+            self,
+            // Nothing is left of these without a runtime but a function call.
+            Workload::SpawnMany | Workload::Skynet | Workload::Fib | Workload::ForkJoin
+            // Who keeps so many deadlines, and how, is the runtime.
+            | Workload::Timeout | Workload::Sleepers | Workload::SleepersAgain
+            | Workload::Intervals | Workload::Deadlines
+            // What one thread does in place of several that wait for each other is no floor.
+            | Workload::SemaphoreYield | Workload::Select8Send
+        )
+    }
+
     /// One operation in so many is timed by itself: seldom enough to cost less than 2 % of the row.
     ///
     /// Primes: runtimes do something special every 61st, 64th or 128th time.

@@ -6,6 +6,7 @@
 
 mod crossbeam;
 mod epoll;
+mod floor;
 mod go;
 mod may;
 mod monoio;
@@ -53,6 +54,8 @@ pub(crate) enum Peer {
     Epoll,
     /// monoio's thread per core; servers only.
     Monoio,
+    /// What processor and kernel take, without a runtime: no peer, nobody is behind it.
+    Floor,
 }
 
 impl Peer {
@@ -69,7 +72,13 @@ impl Peer {
             Peer::Go => "go",
             Peer::Epoll => "epoll",
             Peer::Monoio => "monoio",
+            Peer::Floor => "floor",
         }
+    }
+
+    /// Whether others can be ahead of it or behind it.
+    pub(crate) fn competes(self) -> bool {
+        !matches!(self, Peer::Ours | Peer::Floor)
     }
 
     /// What is measured under that name. Go's version comes from [`GoTool`].
@@ -87,6 +96,10 @@ impl Peer {
                 let version = machine::locked_version(self.name());
                 format!("monoio {version} ({})", monoio::driver())
             }
+            Peer::Floor => {
+                let version = machine::locked_version("corosensei");
+                format!("floor (corosensei {version}, bare)")
+            }
             _ => format!("{} {}", self.name(), machine::locked_version(self.name())),
         }
     }
@@ -103,6 +116,7 @@ pub(crate) fn run(peer: Peer, job: &Job) -> io::Result<Sample> {
         Peer::ParkingLot => parking_lot::run(job),
         Peer::Rayon => rayon::run(job),
         Peer::Go => return Err(go::become_go(job)),
+        Peer::Floor => floor::run(job),
         Peer::Epoll | Peer::Monoio => None,
     };
     sample.ok_or_else(|| unsupported(peer, &job.workload.name()))
@@ -117,7 +131,7 @@ pub(crate) fn serve(peer: Peer, service: &Service) -> io::Result<()> {
         Peer::May => may::io::serve(service),
         Peer::Monoio => monoio::serve(service),
         Peer::Go => Err(go::become_server(service)),
-        Peer::Threads | Peer::Crossbeam | Peer::ParkingLot | Peer::Rayon => {
+        Peer::Threads | Peer::Crossbeam | Peer::ParkingLot | Peer::Rayon | Peer::Floor => {
             Err(unsupported(peer, "server"))
         }
     }

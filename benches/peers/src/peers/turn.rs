@@ -26,6 +26,11 @@ impl Turn {
         }
     }
 
+    /// The word itself, for who waits by it.
+    pub(super) fn word(&self) -> &AtomicU32 {
+        &self.0
+    }
+
     /// Passes the turn; the caller unparks the other party afterwards.
     pub(super) fn give(&self, to: u32) {
         // Release: pairs with Acquire in `wait`.

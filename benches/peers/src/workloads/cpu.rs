@@ -1,7 +1,7 @@
 //! The rows of the cpu suite, their bars and their sizes.
 
 use super::{Bar, FIBERS, Row, Unit, Workload};
-use crate::peers::Peer::{self, Go, May, Ours, Rayon, Threads, Tokio};
+use crate::peers::Peer::{self, Floor, Go, May, Ours, Rayon, Threads, Tokio};
 
 const FIBERS_AND_THREADS: &[Peer] = &[Ours, Tokio, May, Threads, Go];
 const TOKIO_AND_GO: &[Peer] = &[Tokio, Go];
@@ -89,11 +89,11 @@ pub(super) fn rows(workers: usize, full: bool) -> Vec<Row> {
 /// The usual size of a workload of this suite.
 pub(super) fn size(workload: Workload, peer: Peer, quick: bool) -> Option<u64> {
     let size = match (workload, peer) {
-        (Workload::Yield1 | Workload::Yield2, Ours | May) => 20_000_000,
+        (Workload::Yield1 | Workload::Yield2, Ours | May | Floor) => 20_000_000,
         (Workload::Yield1 | Workload::Yield2, _) => 5_000_000,
-        (Workload::Yield1Two, Ours | May) => 20_000_000,
+        (Workload::Yield1Two, Ours | May | Floor) => 20_000_000,
         (Workload::Yield1Two, _) => 2_000_000,
-        (Workload::SpawnJoin, Ours) => 4_000_000,
+        (Workload::SpawnJoin, Ours | Floor) => 4_000_000,
         (Workload::SpawnJoin, May | Threads) => 20_000,
         (Workload::SpawnJoin, _) => 1_000_000,
         (Workload::SpawnMany, Threads) => 2_000,
@@ -102,7 +102,7 @@ pub(super) fn size(workload: Workload, peer: Peer, quick: bool) -> Option<u64> {
         (Workload::Fib, _) => 27,
         (Workload::ForkJoin, _) => 32,
         (Workload::PingPong, Threads) => 10_000,
-        (Workload::PingPong | Workload::PingPongLocal, Ours | May) => 5_000_000,
+        (Workload::PingPong | Workload::PingPongLocal, Ours | May | Floor) => 5_000_000,
         (Workload::PingPong | Workload::PingPongLocal, _) => 2_000_000,
         (Workload::PingPongApart | Workload::ForeignWake, _) => 20_000,
         (Workload::ParkedMemory, May) => 20_000,

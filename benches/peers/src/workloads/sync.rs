@@ -1,7 +1,7 @@
 //! The rows of the sync suite and their sizes. There are no bars yet.
 
 use super::{Bar, Row, Unit, Workload};
-use crate::peers::Peer::{self, Crossbeam, Go, May, Ours, ParkingLot, Threads, Tokio};
+use crate::peers::Peer::{self, Crossbeam, Floor, Go, May, Ours, ParkingLot, Threads, Tokio};
 
 /// Channels that hold one message. may has only unbounded ones; with one message under way they
 /// are as good.
@@ -92,10 +92,13 @@ pub(super) fn size(workload: Workload, peer: Peer, quick: bool) -> Option<u64> {
         // crossbeam spins before it blocks: by what else runs, a round trip takes 0.2 us or 20.
         (Workload::Chan1 | Workload::Chan0 | Workload::Reply, Crossbeam) => 128_000,
         (Workload::Chan1 | Workload::Chan0 | Workload::Reply, Threads) => 12_800,
-        (Workload::Chan1 | Workload::Chan0, Ours) => 1_280_000,
+        (Workload::Chan1 | Workload::Chan0, Ours | Floor) => 1_280_000,
         (Workload::Chan1 | Workload::Chan0, _) => 384_000,
         (Workload::Chan1Apart, _) => 128_000,
         (Workload::Mpsc100, Threads) => 512_000,
+        (Workload::Mpsc100 | Workload::Mpsc | Workload::Mpmc100 | Workload::Mpmc, Floor) => {
+            19_200_000
+        }
         (Workload::Mpsc100 | Workload::Mpsc | Workload::Mpmc100 | Workload::Mpmc, _) => 1_920_000,
         (Workload::Mutex1, Tokio | May) => 1_280_000,
         (Workload::Mutex1, _) => 10_240_000,
@@ -105,7 +108,7 @@ pub(super) fn size(workload: Workload, peer: Peer, quick: bool) -> Option<u64> {
         (Workload::RwLock, May) => 64_000,
         (Workload::RwLock, _) => 3_200_000,
         (Workload::Condvar, Threads | ParkingLot) => 12_800,
-        (Workload::Condvar, Ours) => 1_280_000,
+        (Workload::Condvar, Ours | Floor) => 1_280_000,
         (Workload::Condvar, _) => 320_000,
         (Workload::Semaphore, Tokio) => 1_280_000,
         (Workload::Semaphore, _) => 5_120_000,
@@ -116,7 +119,7 @@ pub(super) fn size(workload: Workload, peer: Peer, quick: bool) -> Option<u64> {
         (Workload::Oneshot, May) => 128_000,
         (Workload::Oneshot, Threads) => 640_000,
         (Workload::Oneshot, _) => 1_280_000,
-        (Workload::Reply, Ours) => 640_000,
+        (Workload::Reply, Ours | Floor) => 640_000,
         (Workload::Reply, _) => 256_000,
         _ => return None,
     };
