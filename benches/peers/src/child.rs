@@ -47,8 +47,17 @@ pub(crate) fn answer<T: DeserializeOwned>(
 ) -> Result<T, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
-    let mut child = arguments(&mut command)
-        .env("RUST_BACKTRACE", "0")
+    let stdout = output(arguments(&mut command).env("RUST_BACKTRACE", "0"))?;
+    serde_json::from_str(stdout.trim()).map_err(|error| format!("bad answer: {error}"))
+}
+
+/// Runs `command` and returns its stdout.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -57,7 +66,7 @@ pub(crate) fn answer<T: DeserializeOwned>(
     if !status.success() {
         return Err(failure(&stderr, status));
     }
-    serde_json::from_str(stdout.trim()).map_err(|error| format!("bad answer: {error}"))
+    Ok(stdout)
 }
 
 /// Waits for the end of `child`, which it kills when patience runs out.

@@ -24,6 +24,12 @@ impl Footprint {
     }
 }
 
+/// The most resident memory that the process `pid` has had so far; 0 if it is gone.
+pub(crate) fn peak_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    field_kib(&status, "VmHWM:") * 1024
+}
+
 fn field_kib(status: &str, name: &str) -> u64 {
     let line = status
         .lines()

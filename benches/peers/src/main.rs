@@ -1,8 +1,9 @@
 //! Side-by-side benchmarks of fibers and its peers. See README.md beside this crate.
 //!
-//! This file is the command line only. `cpu`, `time`, `sync` and `io` run a suite. The others are hidden: what a
-//! runner starts in a child process. `one` is one workload on one runtime; of a measurement of `io`,
-//! `serve` is the server and `load` its load. `one` and `load` print one line of JSON on stdout.
+//! This file is the command line only. `cpu`, `time`, `sync`, `io` and `tools` run a suite. The others are
+//! hidden: what a runner starts in a child process. `one` is one workload on one runtime; of a measurement of
+//! `io`, `serve` is the server and `load` its load; `attached` is a foreign program. `one` and `load` print one
+//! line of JSON on stdout.
 
 mod child;
 mod durations;
@@ -14,6 +15,7 @@ mod runner;
 mod sample;
 mod section;
 mod table;
+mod tools;
 mod usage;
 mod workloads;
 
@@ -26,6 +28,8 @@ use crate::io::load::LoadArgs;
 use crate::io::rows::Placement;
 use crate::io::runner::IoArgs;
 use crate::peers::Peer;
+use crate::tools::ToolsArgs;
+use crate::tools::attached::AttachedArgs;
 use crate::workloads::{Job, Suite, Workload};
 
 /// Side-by-side benchmarks of fibers, tokio, may, monoio, std threads, crossbeam, parking_lot,
@@ -47,6 +51,8 @@ enum Command {
     Sync(SuiteArgs),
     /// Servers on the loopback: throughput, latency, CPU time per request.
     Io(IoArgs),
+    /// wrk and redis-benchmark, against servers on the loopback.
+    Tools(ToolsArgs),
     /// Runs one workload on one runtime and prints its sample.
     #[command(hide = true)]
     One(OneArgs),
@@ -56,6 +62,9 @@ enum Command {
     /// Loads a server of the io suite and prints what it found.
     #[command(hide = true)]
     Load(LoadArgs),
+    /// Takes a core, and becomes a program that ends with its parent.
+    #[command(hide = true)]
+    Attached(AttachedArgs),
 }
 
 /// Options of every suite.
@@ -121,6 +130,7 @@ fn main() -> ExitCode {
         Command::Time(args) => suite(Suite::Time, &args),
         Command::Sync(args) => suite(Suite::Sync, &args),
         Command::Io(args) => print(args.json(), io::runner::run(&args), io::table::render),
+        Command::Tools(args) => print(args.run.json, tools::run(&args), tools::table::render),
         Command::One(args) => one(&args),
         Command::Serve(args) => {
             exit_on_panic();
@@ -131,6 +141,11 @@ fn main() -> ExitCode {
         Command::Load(args) => {
             exit_on_panic();
             answer(io::load::run(&args))
+        }
+        Command::Attached(args) => {
+            let why = tools::attached::become_program(&args);
+            eprintln!("{}: {why}", args.program());
+            ExitCode::FAILURE
         }
     }
 }

@@ -19,7 +19,7 @@ mod histogram;
 pub(crate) mod lifetime;
 pub(crate) mod load;
 mod observed;
-mod placement;
+pub(crate) mod placement;
 pub(crate) mod protocol;
 pub(crate) mod rows;
 pub(crate) mod runner;

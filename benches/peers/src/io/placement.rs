@@ -2,17 +2,28 @@
 
 use std::io;
 
+use clap::ValueEnum;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::rows::Placement;
 
 /// The two sides of a measurement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Side {
     /// The peer.
     Server,
     /// The load.
     Load,
+}
+
+impl Side {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Side::Server => "server",
+            Side::Load => "load",
+        }
+    }
 }
 
 /// The first two cores that this process may use, or the only one.
@@ -24,7 +35,7 @@ fn cores() -> io::Result<Vec<usize>> {
 
 impl Placement {
     /// Why this machine cannot do it, if so.
-    pub(super) fn obstacle(self) -> Option<String> {
+    pub(crate) fn obstacle(self) -> Option<String> {
         let cores = cores().map_or(0, |cores| cores.len());
         (self == Placement::Split && cores < 2)
             .then(|| "split is left out: it needs two cores".to_string())

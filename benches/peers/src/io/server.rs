@@ -2,11 +2,11 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::lifetime;
 use super::placement::Side;
@@ -21,20 +21,23 @@ pub(crate) const ANY_PORT: &str = "127.0.0.1:0";
 /// How long a server may take to listen.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
+/// After this it is asked again whether a program listens that does not say so.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// How long a failing server may take to end by itself.
 const END_PATIENCE: Duration = Duration::from_millis(200);
 
 /// A running server, which ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     process: Child,
     errors: Option<JoinHandle<String>>,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Server {
     /// Starts `peer` for `row` and waits until it listens.
-    pub(super) fn start(peer: Peer, row: &Row) -> Result<Server, String> {
+    pub(crate) fn start(peer: Peer, row: &Row) -> Result<Server, String> {
         let program = env::current_exe().map_err(|error| error.to_string())?;
         let mut process = Command::new(program)
             .args(["serve", peer.name(), &row.workload.name()])
@@ -67,12 +70,37 @@ impl Server {
         Ok(server)
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    /// Starts a program that will listen on `port`, and waits until it does.
+    pub(crate) fn start_program(command: &mut Command, port: u16) -> Result<Server, String> {
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start a server: {error}"))?;
+        let stderr = process.stderr.take().expect("stderr is piped");
+        let mut server = Server {
+            process,
+            errors: Some(child::keep_errors(stderr)),
+            port,
+        };
+        let start = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            let has_ended = !matches!(server.process.try_wait(), Ok(None));
+            if has_ended || start.elapsed() > START_PATIENCE {
+                return Err(server.failure("does not listen"));
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        Ok(server)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
     /// Why a measurement failed: what the server says, if it has ended by itself, or else `what`.
-    pub(super) fn failure(mut self, what: &str) -> String {
+    pub(crate) fn failure(mut self, what: &str) -> String {
         // A dying server closes its sockets, which the load notices, before it has ended.
         thread::sleep(END_PATIENCE);
         let ended = self.process.try_wait();
