@@ -92,7 +92,7 @@ fn compare(args: &CompareArgs) -> Result<(), String> {
     print!("{report}");
     if limits.setting != here && !args.strict {
         println!(
-            "not judged: recorded with {}, counted with {here}. With --strict it is all the same.",
+            "not judged: recorded with {}, counted with {here}. --strict judges all the same.",
             limits.setting
         );
         return Ok(());
