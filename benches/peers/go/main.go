@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -200,17 +201,23 @@ func pingPong(rounds int64) {
 	}
 }
 
-// footprint returns VmRSS + VmPTE in bytes and the number of mappings.
-func footprint() (bytes, mappings int64) {
+// statusBytes returns the sum of these fields of /proc/self/status, which are in KiB.
+func statusBytes(fields ...string) (bytes int64) {
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(status)) {
 		var name string
 		var kib int64
 		fmt.Sscan(line, &name, &kib)
-		if name == "VmRSS:" || name == "VmPTE:" {
+		if slices.Contains(fields, name) {
 			bytes += kib * 1024
 		}
 	}
+	return bytes
+}
+
+// footprint returns VmRSS + VmPTE in bytes and the number of mappings.
+func footprint() (bytes, mappings int64) {
+	bytes = statusBytes("VmRSS:", "VmPTE:")
 	maps, _ := os.ReadFile("/proc/self/maps")
 	return bytes, int64(strings.Count(string(maps), "\n"))
 }
@@ -287,5 +294,6 @@ func main() {
 			os.Exit(1)
 		}
 	}
+	result.Extra["peak_bytes"] = float64(statusBytes("VmHWM:"))
 	json.NewEncoder(os.Stdout).Encode(result)
 }

@@ -24,8 +24,9 @@ impl Footprint {
     }
 }
 
-/// The most resident memory that the process `pid` has had so far; 0 if it is gone.
+/// The most bytes that were resident at a time in the process `pid`, since it began to run its present program.
 pub(crate) fn peak_bytes(pid: u32) -> u64 {
+    // A process that has ended has no memory to tell of.
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     field_kib(&status, "VmHWM:") * 1024
 }
@@ -54,23 +55,44 @@ pub(crate) fn busy() -> Duration {
     busy.map(|ticks| TICK * ticks).sum()
 }
 
-/// One line: processor, cores, kernel, load.
-pub(crate) fn describe() -> String {
+/// The processor's name.
+pub(crate) fn processor() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
         .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or("unknown processor", |rest| {
-            rest.trim_start_matches([' ', '\t', ':'])
-        });
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        .find_map(|line| line.strip_prefix("model name"));
+    model.map_or("unknown processor".to_string(), |rest| {
+        rest.trim_start_matches([' ', '\t', ':']).to_string()
+    })
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
+}
+
+/// The kernel's version.
+pub(crate) fn kernel() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("Linux {}", release.trim())
+}
+
+/// All memory of the machine, in bytes.
+pub(crate) fn memory_bytes() -> u64 {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    field_kib(&meminfo, "MemTotal:") * 1024
+}
+
+/// How many threads wanted a core, on average over the last minute.
+pub(crate) fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or("?");
-    format!(
-        "{model}, {cores} cores, Linux {}, load {load} at start",
-        kernel.trim()
-    )
+    load.split(' ').next().unwrap_or("?").to_string()
+}
+
+/// One line: processor, cores, kernel, load.
+pub(crate) fn describe() -> String {
+    let (model, cores, kernel, load) = (processor(), cores(), kernel(), load());
+    format!("{model}, {cores} cores, {kernel}, load {load} at start")
 }
 
 /// The version of a dependency in the workspace's lock file.

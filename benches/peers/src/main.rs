@@ -5,6 +5,7 @@
 //! `io`, `serve` is the server and `load` its load; `attached` is a foreign program. `one` and `load` print one
 //! line of JSON on stdout.
 
+mod bars;
 mod child;
 mod durations;
 mod io;
@@ -185,7 +186,11 @@ fn one(args: &OneArgs) -> ExitCode {
         workers: args.workers,
         size: args.size,
     };
-    answer(peers::run(args.peer, &job))
+    let sample = peers::run(args.peer, &job);
+    answer(sample.map(|sample| {
+        let peak = machine::peak_bytes(std::process::id());
+        sample.with(table::PEAK_BYTES, peak as f64)
+    }))
 }
 
 /// A panic in a task must end the process at once: others may wait for that task for ever.

@@ -5,15 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::bars::{self, Better, Contender, Verdict};
 use crate::peers::{GoTool, Peer};
 use crate::sample::Sample;
-use crate::workloads::{self, Bar, Job, Row, Suite, Unit};
+use crate::workloads::{self, Job, Row, Suite, Unit};
 use crate::{SuiteArgs, child, machine};
 
 /// Everything that was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) machine: String,
     pub(crate) versions: BTreeMap<Peer, String>,
@@ -25,29 +26,27 @@ pub(crate) struct Report {
 }
 
 /// One row, measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RowReport {
     pub(crate) workload: String,
     pub(crate) title: String,
     pub(crate) workers: usize,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: String,
     pub(crate) cells: Vec<Cell>,
-    /// Our median divided by the best peer's.
-    pub(crate) ratio: Option<f64>,
-    /// Our median divided by what processor and kernel take alone.
-    pub(crate) floor_ratio: Option<f64>,
-    /// The peer that the ratio is against.
+    /// The peer with the best median.
     pub(crate) best_peer: Option<Peer>,
-    /// The ratio allowed.
-    pub(crate) bar: Option<f64>,
-    /// Or the figure allowed.
-    pub(crate) bar_absolute: Option<f64>,
-    /// Whether the bar was met; absent if there is no bar, or nothing to hold against it.
-    pub(crate) hit: Option<bool>,
+    /// Our sample divided by the best peer's in the same round: the median of the rounds.
+    pub(crate) ratio: Option<f64>,
+    /// Our median divided by the best peer's.
+    pub(crate) ratio_of_medians: Option<f64>,
+    /// Our sample divided by what processor and kernel take alone in the same round: the median of the rounds.
+    pub(crate) floor_ratio: Option<f64>,
+    /// One for each bar of the row.
+    pub(crate) verdicts: Vec<Verdict>,
 }
 
 /// One peer in one row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cell {
     pub(crate) peer: Peer,
     pub(crate) size: u64,
@@ -199,6 +198,14 @@ impl Cell {
         }
     }
 
+    /// What is held against the bars: nothing of a cell that failed, in whatever round.
+    pub(crate) fn contender(&self) -> Contender<'_> {
+        Contender {
+            peer: self.peer,
+            samples: self.median.map_or(&[], |_| &self.samples),
+        }
+    }
+
     /// A cell that failed in any round gets no figures: half a result would look like one.
     fn summarise(&mut self) {
         if self.error.is_some() || self.samples.is_empty() {
@@ -222,71 +229,68 @@ pub(crate) fn median(figures: &[f64]) -> f64 {
     (below + above) / 2.0
 }
 
-/// Holds our cell against the others and the bar.
+/// Holds our cell against the others and the bars.
 fn judge(row: &Row, cells: Vec<Cell>) -> RowReport {
-    let ours = cells.iter().find(|cell| cell.peer == Peer::Ours);
-    let ours_median = ours.and_then(|cell| cell.median);
-    let competes = |cell: &&Cell| match row.bar {
-        Bar::BestOf(_, peers) => peers.contains(&cell.peer),
-        _ => cell.peer.competes(),
+    let contenders: Vec<_> = cells.iter().map(Cell::contender).collect();
+    let unit = row.unit.name();
+    let verdicts = row.bars.iter();
+    let verdicts = verdicts
+        .map(|bar| bar.hold(Better::Less, unit, &contenders))
+        .collect();
+    let others = contenders.iter().copied();
+    let best = Better::Less.best(others.filter(|other| other.peer.competes()));
+    let ours = contenders.iter().find(|cell| cell.peer == Peer::Ours);
+    let against = |other: Option<Contender<'_>>| {
+        let (ours, other) = ours.zip(other)?;
+        bars::ratio(ours.samples, other.samples)
     };
-    let best = cells
-        .iter()
-        .filter(competes)
-        .filter_map(|cell| Some((cell.median?, cell.peer)))
-        .min_by(|(a, _), (b, _)| a.total_cmp(b));
-    // Nothing is a share of nothing, or of less than nothing, as a difference of times may be.
-    let against = |other: Option<f64>| {
-        let pair = ours_median.zip(other).filter(|(_, other)| *other > 0.0);
-        pair.map(|(ours, other)| ours / other)
-    };
-    let ratio = against(best.map(|(best, _)| best));
-    let floor = cells.iter().find(|cell| cell.peer == Peer::Floor);
-    let floor_ratio = against(floor.and_then(|cell| cell.median));
-    let (bar, bar_absolute) = match row.bar {
-        Bar::BestPeer(limit) | Bar::BestOf(limit, _) => (Some(limit), None),
-        Bar::Absolute(limit) => (None, Some(limit)),
-        Bar::None => (None, None),
-    };
-    let hit = match ours {
-        // Our own failure misses every bar.
-        Some(cell) if cell.error.is_some() => bar.or(bar_absolute).map(|_| false),
-        _ => match row.bar {
-            Bar::Absolute(limit) => ours_median.map(|ours| ours <= limit),
-            _ => ratio.zip(bar).map(|(ratio, limit)| ratio <= limit),
-        },
-    };
+    let ratio = against(best);
+    let of_medians =
+        |(ours, best): (&Contender<'_>, Contender<'_>)| median(ours.samples) / median(best.samples);
+    let ratio_of_medians = ratio.and(ours.zip(best)).map(of_medians);
+    let mut others = contenders.iter().copied();
+    let floor_ratio = against(others.find(|other| other.peer == Peer::Floor));
     let size = cells.iter().map(|cell| cell.size).max().unwrap_or(0);
     RowReport {
         workload: row.workload.name(),
         title: row.workload.title(size),
         workers: row.workers,
-        unit: row.unit.name(),
+        unit: unit.to_string(),
+        best_peer: best.map(|best| best.peer),
         ratio,
+        ratio_of_medians,
         floor_ratio,
-        best_peer: best.map(|(_, peer)| peer),
-        bar,
-        bar_absolute,
-        hit,
+        verdicts,
         cells,
+    }
+}
+
+impl RowReport {
+    /// Workload and workers.
+    pub(crate) fn name(&self) -> String {
+        format!("{} on {}", self.workload, self.workers)
+    }
+
+    /// The cell of `peer`, if it takes part.
+    pub(crate) fn cell(&self, peer: Peer) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.peer == peer)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bars::Bar;
     use crate::workloads::Workload;
 
-    const PEERS: &[Peer] = &[Peer::Ours, Peer::Tokio, Peer::May];
-
-    fn row(bar: Bar) -> Row {
+    fn row(bars: &'static [Bar]) -> Row {
         let (workload, unit) = (Workload::Yield1, Unit::NsPerOp);
         Row {
             workload,
             workers: 1,
-            peers: PEERS,
+            peers: &[Peer::Ours, Peer::Tokio, Peer::May],
             unit,
-            bar,
+            bars,
             size: None,
         }
     }
@@ -309,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_median_stands_between_lowest_and_highest() {
-        let row = row(Bar::None);
+        let row = row(&[]);
         let odd = cell(&row, Peer::Ours, &[9, 1, 4]);
         assert_eq!(
             (odd.min, odd.median, odd.max),
@@ -321,54 +325,49 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_held_against_the_best_of_the_peers_it_names() {
-        let judged = |bar| {
-            let row = row(bar);
-            let figures = [(Peer::Ours, 10), (Peer::Tokio, 30), (Peer::May, 15)];
-            let cells = figures.map(|(peer, ns)| cell(&row, peer, &[ns]));
-            judge(&row, cells.into())
-        };
-        assert_eq!(judged(Bar::BestPeer(0.5)).best_peer, Some(Peer::May));
-        assert_eq!(judged(Bar::BestPeer(0.5)).hit, Some(false));
-        assert_eq!(judged(Bar::BestOf(0.5, &[Peer::Tokio])).hit, Some(true));
-        assert_eq!(judged(Bar::Absolute(10.0)).hit, Some(true));
-        assert_eq!(judged(Bar::Absolute(9.0)).hit, Some(false));
-        assert_eq!(judged(Bar::None).hit, None);
+    fn a_row_is_held_against_all_its_bars_and_its_ratio_is_to_the_best_of_all() {
+        let row = row(&[Bar::Absolute(20.0), Bar::BestOf(0.5, &[Peer::Tokio])]);
+        let cells = vec![
+            cell(&row, Peer::Ours, &[10, 20, 30]),
+            cell(&row, Peer::Tokio, &[40, 40, 50]),
+            cell(&row, Peer::May, &[20, 10, 20]),
+        ];
+        let report = judge(&row, cells);
+        assert_eq!(report.best_peer, Some(Peer::May));
+        assert_eq!(
+            (report.ratio, report.ratio_of_medians),
+            (Some(1.5), Some(1.0))
+        );
+        let hits: Vec<_> = report.verdicts.iter().map(|bar| bar.hit).collect();
+        assert_eq!(hits, [Some(true), Some(true)]);
+        assert_eq!(report.verdicts[1].against, Some(Peer::Tokio));
     }
 
     #[test]
     fn the_floor_is_no_peer() {
-        let row = row(Bar::BestPeer(0.5));
+        let row = row(&[Bar::BestPeer(0.5)]);
         let figures = [(Peer::Ours, 10), (Peer::Floor, 2), (Peer::May, 25)];
         let cells = figures.map(|(peer, ns)| cell(&row, peer, &[ns]));
         let report = judge(&row, cells.into());
         assert_eq!(report.best_peer, Some(Peer::May));
-        assert_eq!((report.ratio, report.hit), (Some(0.4), Some(true)));
-        assert_eq!(report.floor_ratio, Some(5.0));
+        assert_eq!((report.ratio, report.floor_ratio), (Some(0.4), Some(5.0)));
+        assert_eq!(report.verdicts[0].hit, Some(true));
     }
 
     #[test]
-    fn our_own_failure_misses_the_bar_and_a_peers_failure_is_no_figure() {
-        let row = row(Bar::BestPeer(0.5));
-        let fail = |peer| {
-            let mut cell = cell(&row, peer, &[]);
-            cell.error = Some("out of memory".to_string());
-            cell
-        };
-        let report = judge(&row, vec![fail(Peer::Ours), cell(&row, Peer::May, &[15])]);
-        assert_eq!((report.ratio, report.hit), (None, Some(false)));
-        let report = judge(&row, vec![cell(&row, Peer::Ours, &[10]), fail(Peer::May)]);
-        assert_eq!((report.ratio, report.hit), (None, None));
-    }
-
-    #[test]
-    fn there_is_no_ratio_to_a_peer_that_costs_nothing() {
-        let row = row(Bar::None);
-        let against = |ns| {
-            let cells = vec![cell(&row, Peer::Ours, &[10]), cell(&row, Peer::May, &[ns])];
-            judge(&row, cells).ratio
-        };
-        assert_eq!((against(-3), against(0)), (None, None));
-        assert_eq!(against(5), Some(2.0));
+    fn a_cell_that_failed_after_a_good_round_counts_for_nothing() {
+        let row = row(&[Bar::BestPeer(1.0)]);
+        let mut failed = cell(&row, Peer::May, &[1]);
+        (failed.error, failed.median) = (Some("out of memory".to_string()), None);
+        let cells = vec![
+            cell(&row, Peer::Ours, &[10]),
+            failed,
+            cell(&row, Peer::Tokio, &[20]),
+        ];
+        let report = judge(&row, cells);
+        assert_eq!(
+            (report.best_peer, report.ratio),
+            (Some(Peer::Tokio), Some(0.5))
+        );
     }
 }

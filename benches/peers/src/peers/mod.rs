@@ -76,9 +76,17 @@ impl Peer {
         }
     }
 
-    /// Whether others can be ahead of it or behind it.
+    /// Whether one can be ahead of it, or behind: not ourselves, and not what is no runtime.
     pub(crate) fn competes(self) -> bool {
-        !matches!(self, Peer::Ours | Peer::Floor)
+        !matches!(self, Peer::Ours | Peer::Epoll | Peer::Floor)
+    }
+
+    /// The same of a server's name, which may be that of no peer: then one can.
+    pub(crate) fn name_competes(name: &str) -> bool {
+        let peer = Peer::value_variants()
+            .iter()
+            .find(|peer| peer.name() == name);
+        peer.is_none_or(|peer| peer.competes())
     }
 
     /// What is measured under that name. Go's version comes from [`GoTool`].

@@ -1,6 +1,7 @@
 //! The rows of the cpu suite, their bars and their sizes.
 
-use super::{Bar, FIBERS, Row, Unit, Workload};
+use super::{FIBERS, Row, Unit, Workload};
+use crate::bars::Bar;
 use crate::peers::Peer::{self, Floor, Go, May, Ours, Rayon, Threads, Tokio};
 
 const FIBERS_AND_THREADS: &[Peer] = &[Ours, Tokio, May, Threads, Go];
@@ -11,22 +12,22 @@ const PARKED_BYTES_MAX: f64 = 4.8 * 1024.0;
 
 /// All rows. `full` adds those that take long or need much memory.
 pub(super) fn rows(workers: usize, full: bool) -> Vec<Row> {
-    let row = |workload, workers, peers, unit, bar| Row {
+    let row = |workload, workers, peers, unit, bars| Row {
         workload,
         workers,
         peers,
         unit,
-        bar,
+        bars,
         size: None,
     };
-    let half = Bar::BestPeer(0.5);
-    let quarter = Bar::BestOf(0.25, TOKIO_AND_GO);
+    let half: &[Bar] = &[Bar::BestPeer(0.5)];
+    let quarter: &[Bar] = &[Bar::BestOf(0.25, TOKIO_AND_GO)];
     let ns = Unit::NsPerOp;
     let mut rows = vec![
         row(Workload::Yield1, 1, FIBERS, ns, half),
         row(Workload::Yield1Two, 1, FIBERS, ns, half),
         // Ahead is what is promised here: fibers that start together stay where they started.
-        row(Workload::Yield2, workers, FIBERS, ns, Bar::BestPeer(1.0)),
+        row(Workload::Yield2, workers, FIBERS, ns, &[Bar::BestPeer(1.0)]),
         row(Workload::SpawnJoin, 1, FIBERS, ns, half),
         row(Workload::SpawnJoin, workers, FIBERS_AND_THREADS, ns, half),
         row(Workload::SpawnMany, 1, FIBERS, ns, half),
@@ -36,46 +37,43 @@ pub(super) fn rows(workers: usize, full: bool) -> Vec<Row> {
             workers,
             FIBERS,
             Unit::Ms,
-            Bar::BestPeer(1.0 / 6.0),
+            &[Bar::BestPeer(1.0 / 6.0)],
         ),
         row(
             Workload::Fib,
             workers,
             FIBERS,
             Unit::Ms,
-            Bar::BestPeer(1.0 / 3.0),
+            &[Bar::BestPeer(1.0 / 3.0)],
         ),
         row(
             Workload::ForkJoin,
             workers,
             &[Ours, Rayon],
             Unit::Ms,
-            Bar::BestPeer(1.2),
+            &[Bar::BestPeer(1.2)],
         ),
         row(Workload::PingPong, 1, FIBERS, ns, quarter),
         row(Workload::PingPong, workers, FIBERS_AND_THREADS, ns, quarter),
-        row(Workload::PingPongLocal, workers, &[Ours], ns, Bar::None),
+        row(Workload::PingPongLocal, workers, &[Ours], ns, &[]),
         row(
             Workload::ForeignWake,
             workers,
             &[Ours, Tokio, May, Threads],
             ns,
-            Bar::BestOf(1.0, &[Tokio]),
+            &[Bar::BestOf(1.0, &[Tokio])],
         ),
         row(
             Workload::ParkedMemory,
             workers,
             FIBERS,
             Unit::Bytes,
-            Bar::Absolute(PARKED_BYTES_MAX),
+            &[Bar::Absolute(PARKED_BYTES_MAX)],
         ),
     ];
     if workers > 1 {
         let at = rows.len() - 2;
-        rows.insert(
-            at,
-            row(Workload::PingPongApart, workers, &[Ours], ns, Bar::None),
-        );
+        rows.insert(at, row(Workload::PingPongApart, workers, &[Ours], ns, &[]));
     }
     if full {
         let mut million = rows[rows.len() - 1];

@@ -1,6 +1,7 @@
-//! The rows of the sync suite and their sizes. There are no bars yet.
+//! The rows of the sync suite, their bars and their sizes.
 
-use super::{Bar, Row, Unit, Workload};
+use super::{Row, Unit, Workload};
+use crate::bars::Bar;
 use crate::peers::Peer::{self, Crossbeam, Floor, Go, May, Ours, ParkingLot, Threads, Tokio};
 
 /// Channels that hold one message. may has only unbounded ones; with one message under way they
@@ -15,7 +16,7 @@ pub(super) fn rows(workers: usize) -> Vec<Row> {
         workers,
         peers,
         unit: Unit::NsPerOp,
-        bar: Bar::None,
+        bars: bars(workload, workers),
         size: None,
     };
     // Threads are on as many cores as they please: no part for them where one worker is asked for.
@@ -57,6 +58,18 @@ pub(super) fn rows(workers: usize) -> Vec<Row> {
         rows.insert(2, row(Workload::Chan1Apart, workers, &[Ours]));
     }
     rows
+}
+
+/// No peer is ahead, and some rows promise more.
+fn bars(workload: Workload, workers: usize) -> &'static [Bar] {
+    match workload {
+        Workload::Chan1 if workers == 1 => &[Bar::BestPeer(1.0 / 3.0)],
+        Workload::Mutex1 => &[Bar::BestOf(1.0, &[ParkingLot])],
+        Workload::Select8Send => &[Bar::BestPeer(0.5)],
+        // Ours alone, for information.
+        Workload::Chan1Apart => &[],
+        _ => &[Bar::BestPeer(1.0)],
+    }
 }
 
 /// What the tasks of a workload do, for the table.
