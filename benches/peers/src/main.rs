@@ -1,16 +1,20 @@
 //! Side-by-side benchmarks of fibers and its peers. See README.md beside this crate.
 //!
-//! This file is the command line only. `cpu`, `time`, `sync`, `io` and `tools` run a suite. The others are
-//! hidden: what a runner starts in a child process. `one` is one workload on one runtime; of a measurement of
-//! `io`, `serve` is the server and `load` its load; `attached` is a foreign program. `one` and `load` print one
-//! line of JSON on stdout.
+//! This file is the command line only. `cpu`, `time`, `sync`, `io` and `tools` run a suite, `all` runs every one of
+//! them and `render` shows what it has saved. The others are hidden: what a runner starts in a child process. `one`
+//! is one workload on one runtime; of a measurement of `io`, `serve` is the server and `load` its load; `attached` is
+//! a foreign program. `one` and `load` print one line of JSON on stdout.
 
+mod all;
 mod bars;
+mod chart;
 mod child;
 mod durations;
+mod growth;
 mod io;
 mod latency;
 mod machine;
+mod page;
 mod peers;
 mod runner;
 mod sample;
@@ -25,6 +29,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::all::{AllArgs, RenderArgs};
 use crate::io::load::LoadArgs;
 use crate::io::rows::Placement;
 use crate::io::runner::IoArgs;
@@ -54,6 +59,10 @@ enum Command {
     Io(IoArgs),
     /// wrk and redis-benchmark, against servers on the loopback.
     Tools(ToolsArgs),
+    /// Every suite one after another; with charts and a page, if that is asked for.
+    All(AllArgs),
+    /// Charts, page and tables of a report that `all` has saved.
+    Render(RenderArgs),
     /// Runs one workload on one runtime and prints its sample.
     #[command(hide = true)]
     One(OneArgs),
@@ -132,6 +141,8 @@ fn main() -> ExitCode {
         Command::Sync(args) => suite(Suite::Sync, &args),
         Command::Io(args) => print(args.json(), io::runner::run(&args), io::table::render),
         Command::Tools(args) => print(args.run.json, tools::run(&args), tools::table::render),
+        Command::All(args) => all(&args),
+        Command::Render(args) => print(false, all::render(&args), all::terminal),
         Command::One(args) => one(&args),
         Command::Serve(args) => {
             exit_on_panic();
@@ -153,6 +164,14 @@ fn main() -> ExitCode {
 
 fn suite(suite: Suite, args: &SuiteArgs) -> ExitCode {
     print(args.run.json, runner::run(suite, args), table::render)
+}
+
+/// Fails if this library does: a smoke is to notice that.
+fn all(args: &AllArgs) -> ExitCode {
+    let report = all::run(args);
+    let failed = report.as_ref().is_ok_and(all::ours_failed);
+    let code = print(args.json(), report, all::terminal);
+    if failed { ExitCode::FAILURE } else { code }
 }
 
 /// Prints a report, or why there is none.

@@ -26,6 +26,13 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
 }
 
+impl Row {
+    /// Tool and title.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.tool, self.title)
+    }
+}
+
 /// One server in one row.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cell {
