@@ -4,7 +4,7 @@
 //
 // Names and meanings are those of src/workloads.rs. Where Go has two natural ways (channels and a
 // WaitGroup), both run and the better one is reported. The time suite is in time.go, the sync
-// suite in sync.go, the server of the io suite in io.go.
+// suite in sync.go, the server of the io suite in io.go, the growth suite in growth.go.
 package main
 
 import (
@@ -288,6 +288,9 @@ func main() {
 		result, found = timeSuite(os.Args[1], *size, *tasks)
 		if !found {
 			result, found = syncSuite(os.Args[1], *size, *tasks, *every)
+		}
+		if !found {
+			result, found = growthSuite(os.Args[1], *size)
 		}
 		if !found {
 			fmt.Fprintln(os.Stderr, "go has no", os.Args[1])

@@ -1,6 +1,6 @@
 //! Side-by-side benchmarks of fibers and its peers. See README.md beside this crate.
 //!
-//! This file is the command line only. `cpu`, `time`, `sync`, `io` and `tools` run a suite, `all` runs every one of
+//! This file is the command line only. `cpu`, `time`, `sync`, `io`, `growth` and `tools` run a suite, `all` runs every one of
 //! them and `render` shows what it has saved. The others are hidden: what a runner starts in a child process. `one`
 //! is one workload on one runtime; of a measurement of `io`, `serve` is the server and `load` its load; `attached` is
 //! a foreign program. `one` and `load` print one line of JSON on stdout.
@@ -30,6 +30,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::all::{AllArgs, RenderArgs};
+use crate::growth::runner::GrowthArgs;
 use crate::io::load::LoadArgs;
 use crate::io::rows::Placement;
 use crate::io::runner::IoArgs;
@@ -57,6 +58,8 @@ enum Command {
     Sync(SuiteArgs),
     /// Servers on the loopback: throughput, latency, CPU time per request.
     Io(IoArgs),
+    /// What one operation costs as there are more tasks, timers, connections, workers.
+    Growth(GrowthArgs),
     /// wrk and redis-benchmark, against servers on the loopback.
     Tools(ToolsArgs),
     /// Every suite one after another; with charts and a page, if that is asked for.
@@ -140,6 +143,9 @@ fn main() -> ExitCode {
         Command::Time(args) => suite(Suite::Time, &args),
         Command::Sync(args) => suite(Suite::Sync, &args),
         Command::Io(args) => print(args.json(), io::runner::run(&args), io::table::render),
+        Command::Growth(args) => {
+            print(args.json, growth::runner::run(&args), growth::table::render)
+        }
         Command::Tools(args) => print(args.run.json, tools::run(&args), tools::table::render),
         Command::All(args) => all(&args),
         Command::Render(args) => print(false, all::render(&args), all::terminal),

@@ -143,6 +143,21 @@ pub(crate) enum Workload {
     /// One task sends requests to another, each with a fresh channel for the reply.
     #[value(name = "reply")]
     Reply,
+    /// So many tasks are spawned and joined.
+    #[value(name = "grow-spawn")]
+    GrowSpawn,
+    /// So many tasks are woken, and report.
+    #[value(name = "grow-wake")]
+    GrowWake,
+    /// One task yields under a timeout while so many timeouts are pending.
+    #[value(name = "grow-timers")]
+    GrowTimers,
+    /// Yields, messages, spawns and joins, on so many workers.
+    #[value(name = "grow-workers")]
+    GrowWorkers,
+    /// 200 tasks yield, spread over so many priorities.
+    #[value(name = "grow-priorities")]
+    GrowPriorities,
 }
 
 impl Workload {
@@ -252,7 +267,7 @@ pub(crate) struct Job {
     pub(crate) workload: Workload,
     /// Worker threads of the runtime.
     pub(crate) workers: usize,
-    /// Yields, spawns, leaves, round trips, tasks, ticks, sleeps, or the argument of fib.
+    /// Yields, spawns, leaves, round trips, tasks, ticks, sleeps, levels, or the argument of fib.
     pub(crate) size: u64,
 }
 

@@ -106,10 +106,8 @@ impl<'a> Client<'a> {
         let stream = TcpStream::connect(self.plan.server)?;
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
-        if self.plan.churn {
-            // Closing by a reset leaves no TIME_WAIT behind, which would use up the ports.
-            set_socket_linger(&stream, Some(Duration::ZERO))?;
-        }
+        // Closing by a reset leaves no TIME_WAIT behind, which would use up the ports.
+        set_socket_linger(&stream, Some(Duration::ZERO))?;
         epoll::add(
             &self.epoll,
             &stream,

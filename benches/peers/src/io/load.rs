@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::capacity;
 use super::client::{Client, Plan, Tally, Window};
 use super::histogram::Histogram;
 use super::lifetime;
@@ -55,6 +56,7 @@ pub(crate) struct Found {
 /// Runs the load in this process.
 pub(crate) fn run(args: &LoadArgs) -> io::Result<Found> {
     args.placement.pin(Side::Load)?;
+    capacity::raise_descriptors()?;
     lifetime::end_with_parent();
     let plan = Plan {
         server: SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)),

@@ -11,9 +11,11 @@
 //! | `server` | a server process, seen from the parent and from inside |
 //! | `load`, `client`, `histogram` | the load process, one of its threads, its latencies |
 //! | `observed` | what the server has used, seen from the load |
+//! | `capacity` | how many connections this machine allows |
 //! | `lifetime` | no process outlives its parent |
 //! | `runner`, `table` | rounds and statistics; the table for terminals |
 
+pub(crate) mod capacity;
 mod client;
 mod histogram;
 pub(crate) mod lifetime;

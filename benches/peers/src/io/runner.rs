@@ -124,6 +124,13 @@ impl Found {
             ("other_cores", self.other_cores),
         ]
     }
+
+    /// One of them.
+    fn figure(&self, name: &str) -> f64 {
+        let figures = self.figures();
+        let found = figures.iter().find(|(known, _)| *known == name);
+        found.expect("a figure of that name").1
+    }
 }
 
 /// Measures every row that `args` asks for.
@@ -228,6 +235,18 @@ impl RowReport {
     pub(crate) fn contenders(&self, name: &str) -> Vec<Contender<'_>> {
         self.cells.iter().map(|cell| cell.contender(name)).collect()
     }
+}
+
+/// Echo on so many connections, the server on one core and the load on another: CPU time of the server per
+/// request and p99 of the latency, both in us.
+pub(crate) fn echo(peer: Peer, connections: usize, window_ms: u64) -> Result<[f64; 2], String> {
+    let row = Row {
+        workload: Workload::Echo,
+        connections,
+        placement: Placement::Split,
+    };
+    let found = measure(&row, peer, window_ms)?;
+    Ok(["server_cpu_us", "p99_us"].map(|name| found.figure(name)))
 }
 
 /// One server, one load.

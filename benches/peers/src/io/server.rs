@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::capacity;
 use super::lifetime;
 use super::placement::Side;
 use super::protocol::Protocol;
@@ -147,7 +148,10 @@ pub(crate) fn serve(peer: Peer, workload: Workload, placement: Placement) -> io:
         protocol: workload.protocol(),
         workers: placement.workers(),
     };
-    if let Err(error) = placement.pin(Side::Server) {
+    let prepared = placement
+        .pin(Side::Server)
+        .and_then(|()| capacity::raise_descriptors());
+    if let Err(error) = prepared {
         return error;
     }
     lifetime::end_with_parent();

@@ -10,7 +10,14 @@ use crate::io::server::Service;
 use crate::workloads::Job;
 
 /// The source, beside this crate's manifest.
-const SOURCES: [&str; 5] = ["main.go", "time.go", "sync.go", "latency.go", "io.go"];
+const SOURCES: [&str; 6] = [
+    "main.go",
+    "time.go",
+    "sync.go",
+    "latency.go",
+    "io.go",
+    "growth.go",
+];
 
 /// The Go tool, with the workloads built.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! Above some ten thousands of live coroutines may dies, as each stack costs two mappings and the
 //! kernel's `vm.max_map_count` is 65530 by default; the runner shows that.
 
+mod growth;
 pub(super) mod io;
 mod sync;
 mod time;
@@ -49,7 +50,9 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
         }
         Workload::ParkedMemory => Some(join(spawn(move || parked_memory(size)))),
         _ => join(spawn(move || {
-            time::run(workload, size).or_else(|| sync::run(workload, size))
+            time::run(workload, size)
+                .or_else(|| sync::run(workload, size))
+                .or_else(|| growth::run(workload, size))
         })),
     }
 }

@@ -5,6 +5,7 @@
     reason = "`|| fibers::park()` is inlined into the loop, so that the processor predicts the switch"
 )]
 
+mod growth;
 pub(super) mod io;
 mod sync;
 mod time;
@@ -70,8 +71,11 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
             Some(sample)
         }
         _ => {
-            let sample = runtime
-                .run(move || time::run(workload, size).or_else(|| sync::run(workload, size)));
+            let sample = runtime.run(move || {
+                time::run(workload, size)
+                    .or_else(|| sync::run(workload, size))
+                    .or_else(|| growth::run(workload, size))
+            });
             std::mem::forget(runtime); // the process ends anyway
             sample
         }

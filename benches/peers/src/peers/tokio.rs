@@ -2,6 +2,7 @@
 //!
 //! Everything is measured inside a spawned task: `block_on`'s own future is not on a worker.
 
+mod growth;
 pub(super) mod io;
 mod sync;
 mod time;
@@ -67,8 +68,11 @@ pub(super) fn run(job: &Job) -> Option<Sample> {
         }
         _ => {
             let task = runtime.spawn(async move {
-                match time::run(workload, size).await {
-                    None => sync::run(workload, size).await,
+                if let Some(sample) = time::run(workload, size).await {
+                    return Some(sample);
+                }
+                match sync::run(workload, size).await {
+                    None => growth::run(workload, size).await,
                     sample => sample,
                 }
             });

@@ -31,7 +31,7 @@ pub(super) fn run(workload: Workload, size: u64) -> Option<Sample> {
 }
 
 /// Yields without and with a timeout by turns, so that a slow moment hits both.
-fn timeouts(size: u64) -> Sample {
+pub(super) fn timeouts(size: u64) -> Sample {
     let (mut plain, mut armed) = (Duration::ZERO, Duration::ZERO);
     for turn in 0..=TURNS {
         let each = size / TURNS;

@@ -33,7 +33,7 @@ pub(super) async fn run(workload: Workload, size: u64) -> Option<Sample> {
 }
 
 /// Yields without and with a timeout by turns, so that a slow moment hits both.
-async fn timeouts(size: u64) -> Sample {
+pub(super) async fn timeouts(size: u64) -> Sample {
     let (mut plain, mut armed) = (Duration::ZERO, Duration::ZERO);
     for turn in 0..=TURNS {
         let each = size / TURNS;
