@@ -117,11 +117,11 @@ mod tests {
 wake: Wake all, ns per wake
 One wakes all.
 
-tasks         ours         may
-100           10.0        10.0
-        5.00 - 100  5.00 - 100
-2k             200           -
-        100 - 2000
+tasks        ours         may
+100          10.0        10.0
+       5.00 - 100  5.00 - 100
+2k            200           -
+       100 - 2000
 may: failed at 2000: no memory
 ";
         assert!(text.ends_with(expected), "{text}");
