@@ -23,7 +23,7 @@ use self::report::{Part, PartReport, Report, Results};
 use crate::peers::Peer;
 use crate::runner::chosen;
 use crate::workloads::Suite;
-use crate::{SuiteArgs, io, runner, table, tools};
+use crate::{SuiteArgs, growth, io, runner, table, tools};
 
 /// Options of `all`.
 #[derive(Debug, Args)]
@@ -119,7 +119,7 @@ fn measure(part: Part, args: &AllArgs) -> Result<Results, String> {
         Part::Time => suite(Suite::Time),
         Part::Sync => suite(Suite::Sync),
         Part::Io => io::runner::run(&options(args)).map(Results::Io),
-        Part::Growth => Err("not there yet".to_string()),
+        Part::Growth => growth::runner::run(&options(args)).map(Results::Growth),
         Part::Tools => tools::run(&options(args)).map(Results::Tools),
     }
 }
@@ -152,7 +152,7 @@ pub(crate) fn terminal(report: &Report) -> String {
         out.push_str(&match &part.results {
             Results::Rows(report) => table::render(report),
             Results::Io(report) => io::table::render(report),
-            Results::Growth(_) => String::new(),
+            Results::Growth(report) => growth::table::render(report),
             Results::Tools(report) => tools::table::render(report),
             Results::Skipped(why) => format!("left out: {why}\n"),
         });
