@@ -49,12 +49,14 @@ pub(super) fn prepare_tool(tool: Tool) -> Result<String, String> {
 /// The name and the version of a program, from what it says first.
 fn version(program: &str, option: &str, package: &str) -> Result<String, String> {
     // wrk fails when it is asked for its version, but it tells it.
-    let said = Command::new(program)
-        .arg(option)
-        .output()
-        .map_err(|error| {
-            format!("{program} is left out: {error}; on Debian: apt-get install {package}")
-        })?;
+    let output = Command::new(program).arg(option).output();
+    let said = output.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "it is not on the PATH".to_string(),
+            _ => error.to_string(),
+        };
+        format!("{program} is left out: {why}; on Debian: apt-get install {package}")
+    })?;
     let said = String::from_utf8_lossy(&said.stdout);
     Ok(format!("{program} {}", version_in(&said).unwrap_or("?")))
 }
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_not_here_is_left_out_with_its_package() {
         let why = version("no-such-program", "-v", "some-package").expect_err("there is none");
-        assert!(why.starts_with("no-such-program is left out"), "{why}");
+        assert!(why.contains("left out: it is not on the PATH"), "{why}");
         assert!(why.ends_with("apt-get install some-package"), "{why}");
     }
 }
