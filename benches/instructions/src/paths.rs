@@ -91,12 +91,25 @@ fn end<T>(handle: JoinHandle<T>) -> T {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
     use super::{PATHS, find};
+
+    /// After this a path has lost a wake, and would never end.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     #[test]
     fn every_path_does_what_it_says() {
         for path in PATHS {
-            path.run(1_000);
+            let (done, ends) = mpsc::channel();
+            thread::spawn(move || {
+                path.run(1_000);
+                done.send(()).expect("somebody waits for the end");
+            });
+            let end = ends.recv_timeout(PATIENCE);
+            assert_eq!(end, Ok(()), "{} does not end, or panicked", path.name);
         }
     }
 
