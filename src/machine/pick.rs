@@ -10,8 +10,6 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
-use crossbeam_deque::Steal;
-
 use crate::fiber::alarm::NEVER;
 use crate::fiber::cell::FiberCell;
 use crate::fiber::header::{Header, NewFiber, Origin};
@@ -170,13 +168,8 @@ impl Own {
     }
 
     fn oldest_of_cache(self) -> Option<Pick> {
-        loop {
-            match self.worker().cache.steal() {
-                Steal::Success(item) => return Some(self.fresh(item)),
-                Steal::Empty => return None,
-                Steal::Retry => {}
-            }
-        }
+        let item = self.local().cache.pop_oldest()?;
+        Some(self.fresh(item))
     }
 
     /// An unstarted item as a pick: a job is given a fiber of its own.

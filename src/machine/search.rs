@@ -157,20 +157,14 @@ impl Own {
     }
 
     fn rob(self, victim: &Worker) -> Option<Pick> {
-        if let Some(item) = take_one(&victim.floats) {
+        if let Some(item) = steal_float(&victim.floats) {
             self.counters().steals.add(1);
             return Some(started(item));
         }
         let item = if victim.cache.len() >= BATCH_MIN && self.machine().chains {
-            loop {
-                match victim.cache.steal_batch_and_pop(&self.local().cache) {
-                    Steal::Success(item) => break Some(item),
-                    Steal::Empty => break None,
-                    Steal::Retry => {}
-                }
-            }
+            victim.cache.steal_half(&self.local().cache)
         } else {
-            take_one(&victim.cache)
+            victim.cache.steal()
         };
         item.map(|item| {
             self.counters().steals.add(1);
@@ -213,7 +207,7 @@ impl Own {
     }
 }
 
-fn take_one(queue: &Stealer<Item>) -> Option<Item> {
+fn steal_float(queue: &Stealer<Item>) -> Option<Item> {
     loop {
         match queue.steal() {
             Steal::Success(item) => return Some(item),

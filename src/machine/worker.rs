@@ -14,7 +14,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crossbeam_deque::{Stealer, Worker as Deque};
+use crossbeam_deque::{Stealer, Worker as Floats};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
@@ -32,6 +32,7 @@ use crate::machine::rng::Rng;
 use crate::os;
 use crate::os::cycles::Cycles;
 use crate::os::poll::Bell;
+use crate::queue::deque::{Owner, Thief};
 use crate::queue::inbox::Inbox;
 use crate::queue::lists::Lists;
 use crate::reactor::Events;
@@ -47,7 +48,7 @@ pub(crate) struct Worker {
     /// How often the owner has looked for work: a lone item whose owner has not looked for a while is fair
     /// game for thieves.
     pub looks: CachePadded<AtomicU32>,
-    pub cache: Stealer<Item>,
+    pub cache: Thief<Item>,
     /// Ready started fibers of a floating machine.
     pub floats: Stealer<Item>,
     pub alarm: Alarm,
@@ -110,8 +111,8 @@ pub(crate) struct Local {
     /// Started fibers that may go on, at home here.
     pub ready: OwnCell<Lists<Header>>,
     /// Unstarted fibers of default priority.
-    pub cache: Deque<Item>,
-    pub floats: Deque<Item>,
+    pub cache: Owner<Item>,
+    pub floats: Floats<Item>,
     /// Hot stacks, per size class.
     pub stacks: OwnCell<[Vec<StackRef>; SizeClass::COUNT]>,
     pub current: Cell<*const Header>,
@@ -186,13 +187,13 @@ static UNUSED: Mutex<Vec<&'static Worker>> = Mutex::new(Vec::new());
 
 impl Worker {
     fn new() -> Self {
-        let cache = Deque::new_lifo();
-        let floats = Deque::new_fifo();
+        let cache = Owner::new();
+        let floats = Floats::new_fifo();
         Self {
             inbox: CachePadded::new(Inbox::new()),
             sleep: CachePadded::new(SleepWord::new()),
             looks: CachePadded::new(AtomicU32::new(0)),
-            cache: cache.stealer(),
+            cache: cache.thief(),
             floats: floats.stealer(),
             alarm: Alarm::new(),
             index: AtomicUsize::new(0),
