@@ -7,7 +7,9 @@
 //! kernel: what a process once needed for its fibers (some 130 bytes each) it keeps.
 //!
 //! SLAB-1: a block in a list is owned by the list; its first word links it.
-//! Plain threads have no lists: they go to the depot each time, under its lock.
+//! SLAB-2: only a worker's lists hold anything. Plain threads go to the depot each time, under its lock. So who finds a
+//! block in a list need not ask whether this thread is a worker. (In a forked child it may have been one: then its lists
+//! just run empty.)
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::cell::Cell;
@@ -86,6 +88,8 @@ thread_local! {
 /// Batches that no worker holds, per size.
 static DEPOT: [Mutex<Vec<Chain>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
 
+/// Inlined where the layout is known, it is a constant.
+#[inline(always)]
 fn class_of(layout: Layout) -> Option<usize> {
     let fits = layout.size() <= BLOCK_BYTES_MAX && layout.align() <= GRAIN_BYTES;
     fits.then(|| layout.size().max(1).div_ceil(GRAIN_BYTES) - 1)
@@ -97,19 +101,34 @@ pub(crate) fn allocate(layout: Layout) -> NonNull<u8> {
     let Some(class) = class_of(layout) else {
         return general(layout);
     };
-    if current::worker().is_null() {
-        let mut batch = take_batch(class);
-        let block = batch.pop().expect("a batch is not empty");
-        give_batch(class, batch);
-        return block;
-    }
-    with_list(class, |list| match list.pop() {
-        Some(block) => block,
-        None => {
-            *list = take_batch(class);
-            list.pop().expect("a batch is not empty")
-        }
+    take(class)
+}
+
+/// Never inlined into code that switches: the lists are a thread-local.
+#[inline(never)]
+fn take(class: usize) -> NonNull<u8> {
+    LISTS.with(|lists| {
+        let mut list = lists[class].get();
+        let Some(block) = list.pop() else {
+            return take_slow(class);
+        };
+        lists[class].set(list);
+        block
     })
+}
+
+/// The list is empty, or this thread has none.
+#[cold]
+#[inline(never)]
+fn take_slow(class: usize) -> NonNull<u8> {
+    let mut batch = take_batch(class);
+    let block = batch.pop().expect("a batch is not empty");
+    if current::worker().is_null() {
+        give_batch(class, batch);
+    } else {
+        LISTS.with(|lists| lists[class].set(batch));
+    }
+    block
 }
 
 /// Takes a cell's memory back.
@@ -122,40 +141,48 @@ pub(crate) unsafe fn free(block: NonNull<u8>, layout: Layout) {
         // SAFETY: a layout of no class came from the general allocator.
         return unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
     };
-    if current::worker().is_null() {
-        let mut batch = EMPTY;
-        // SAFETY: given up by the caller.
-        unsafe { batch.push(block) };
-        give_batch(class, batch);
-        return;
-    }
-    with_list(class, |list| {
-        // SAFETY: given up by the caller.
+    // SAFETY: given up by the caller, of that class.
+    unsafe { give(class, block) };
+}
+
+/// Never inlined into code that switches: the lists are a thread-local.
+///
+/// # Safety
+/// The block is free, of that class, and given up by the caller.
+#[inline(never)]
+unsafe fn give(class: usize, block: NonNull<u8>) {
+    LISTS.with(|lists| {
+        let mut list = lists[class].get();
+        // Empty: perhaps this thread has no lists (SLAB-2).
+        let rare = list.len == 0 || list.len == 2 * BATCH - 1;
+        // SAFETY: by contract.
         unsafe { list.push(block) };
-        if list.len >= 2 * BATCH {
-            give_batch(class, list.split(BATCH));
+        if rare {
+            list = give_slow(class, list);
         }
+        lists[class].set(list);
     });
+}
+
+/// What the list is to be from now on.
+#[cold]
+#[inline(never)]
+fn give_slow(class: usize, mut list: Chain) -> Chain {
+    if current::worker().is_null() {
+        give_batch(class, list);
+        return EMPTY;
+    }
+    if list.len >= 2 * BATCH {
+        give_batch(class, list.split(BATCH));
+    }
+    list
 }
 
 /// A worker's thread is about to end, or to be a worker no more: its lists go to the depot.
 pub(crate) fn flush() {
     for class in 0..CLASSES {
-        with_list(class, |list| {
-            give_batch(class, std::mem::replace(list, EMPTY));
-        });
+        give_batch(class, LISTS.with(|lists| lists[class].replace(EMPTY)));
     }
-}
-
-/// Lends this thread's list. Never inlined into code that switches: it is a thread-local.
-#[inline(never)]
-fn with_list<R>(class: usize, f: impl FnOnce(&mut Chain) -> R) -> R {
-    LISTS.with(|lists| {
-        let mut list = lists[class].get();
-        let result = f(&mut list);
-        lists[class].set(list);
-        result
-    })
 }
 
 fn give_batch(class: usize, batch: Chain) {
