@@ -79,10 +79,11 @@ impl Own {
 
     fn pick_slow(self, ready: u32, mut shared: u32) -> Option<Pick> {
         let local = self.local();
-        let mut own = if local.cache.is_empty() && local.floats.is_empty() {
-            0
-        } else {
+        let mut floats = !local.floats.is_empty();
+        let mut own = if floats || !local.cache.is_empty() {
             NORMAL
+        } else {
+            0
         };
         loop {
             let all = ready | own | shared;
@@ -95,8 +96,11 @@ impl Own {
                 return self.pop_ready(class);
             }
             if own & bit != 0 {
-                if let Some(item) = local.floats.pop() {
-                    return Some(started(item));
+                if floats {
+                    floats = false;
+                    if let Some(item) = local.floats.pop() {
+                        return Some(started(item));
+                    }
                 }
                 if let Some(item) = local.cache.pop() {
                     return Some(self.fresh(item));

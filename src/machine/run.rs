@@ -164,16 +164,11 @@ impl Own {
 fn runner_body(runner: &Runner) {
     // Never disarmed: the loop does not end.
     let _bomb = AbortOnUnwind("a panic left the scheduler's own code on a fiber stack");
+    let mut me = worker();
     loop {
-        let Some(me) = Own::current() else {
-            std::process::abort()
-        };
         let ending = run_closure(me, me.local().current.get());
-        end(runner, ending);
-        // Read again: a floating fiber may have ended on another worker than it began.
-        let Some(me) = Own::current() else {
-            std::process::abort()
-        };
+        // A floating fiber may have ended on another worker than it began.
+        me = end(runner, ending);
         if let Some(header) = me.next_fresh(runner) {
             me.begin(header, runner);
             // SAFETY: picked, so alive and ours.
@@ -190,7 +185,18 @@ fn runner_body(runner: &Runner) {
         me.local().outcome.set(Outcome::Idle);
         // SAFETY: on this runner's stack.
         unsafe { runner.suspend() };
+        // Perhaps the stack is another worker's by now.
+        me = worker();
     }
+}
+
+/// This thread's worker, which it is as it runs a fiber.
+#[inline]
+fn worker() -> Own {
+    let Some(me) = Own::current() else {
+        std::process::abort()
+    };
+    me
 }
 
 fn run_closure(me: Own, header: *const Header) -> Ending {
@@ -207,41 +213,35 @@ fn run_closure(me: Own, header: *const Header) -> Ending {
 /// The end of a fiber that never started: it has failed, and has no runner.
 pub(crate) fn end_unstarted(me: Own, header: *const Header) {
     me.machine().fiber_began(me);
-    finish(header, None, FAILED);
+    let _ = finish(me, header, None, FAILED);
 }
 
-/// The end of a fiber, on its own stack, as the running fiber until the last step.
-fn end(runner: &Runner, ending: Ending) {
-    let Some(me) = Own::current() else {
-        std::process::abort()
-    };
+/// The end of a fiber, on its own stack, as the running fiber until the last step. Returns the worker on which it ended.
+fn end(runner: &Runner, ending: Ending) -> Own {
+    let me = worker();
     let header = me.local().current.get();
     // SAFETY: alive until `finish` gives up the scheduler's reference.
     let fiber = unsafe { &*header };
     // Its destructors may wait, but no cancellation unwinds out of them any more.
     fiber.ends.set(0);
-    drop_locals(fiber);
-    finish(header, Some(runner), ending);
+    let me = drop_locals(me, fiber);
+    finish(me, header, Some(runner), ending)
 }
 
-/// Publishes the result, runs the last calls, tells joiner and scope, frees the cell.
-fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
+/// Publishes the result, runs the last calls, tells joiner and scope, frees the cell. `me` is read again whenever user
+/// code has run (WORKER-2).
+fn finish(mut me: Own, header: *const Header, runner: Option<&Runner>, ending: Ending) -> Own {
     // SAFETY: alive until the word's `finish` gives up the scheduler's reference.
     let fiber = unsafe { &*header };
     let floating = fiber.word.is_shared();
-    let on_stack = |fiber: *mut Header| {
+    let on_stack = |me: Own, fiber: *mut Header| {
         let Some(runner) = runner else { return };
         // RUN-2, floating: whoever looks holds the roster.
-        let Some(me) = Own::current() else {
-            std::process::abort()
-        };
         let roster = floating.then(|| me.machine().roster.lock());
         runner.fiber.store(fiber, Ordering::Release);
         drop(roster);
     };
-    if let Some(me) = Own::current() {
-        me.machine().fiber_ends(me, ending);
-    }
+    me.machine().fiber_ends(me, ending);
     let scope = fiber.scope.get();
     let vtable = fiber.vtable;
     let mut calls_closed = false;
@@ -249,11 +249,9 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
     let mut unseen_panic = false;
     let (joiner, last, in_flight) = loop {
         // No alarm may know the fiber when it is over. Here, as what was run meanwhile may have armed one.
-        if let Some(me) = Own::current() {
-            me.forget(fiber);
-        }
+        me.forget(fiber);
         // RUN-2: cleared before the reference goes, and set again where user code still runs.
-        on_stack(std::ptr::null_mut());
+        on_stack(me, std::ptr::null_mut());
         fiber.state.set(State::Over);
         let finished = fiber.word.finish(calls_closed, result_dropped);
         if let Finished::Done {
@@ -265,7 +263,7 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
             break (joiner, last, in_flight);
         }
         fiber.state.set(State::Running);
-        on_stack(header.cast_mut());
+        on_stack(me, header.cast_mut());
         if finished == Finished::CallsPending {
             // Made if need be: a caller may have announced its call and not yet found the queue, which it
             // must then find closed.
@@ -273,20 +271,17 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
                 // SAFETY: taken out of the queue, so ours to run, once.
                 unsafe { ((*call).run)(call) };
             }
-            drop_locals(fiber);
+            me = drop_locals(worker(), fiber);
             calls_closed = true;
         } else {
             // SAFETY: no handle is left, so the result is ours to drop (WORD-5).
             unseen_panic = unsafe { (vtable.drop_result)(header) };
             // What that destructor stored in fiber-local values goes here, at home.
-            drop_locals(fiber);
+            me = drop_locals(worker(), fiber);
             result_dropped = true;
         }
     };
     // From here on the fiber is over: nothing below switches.
-    let Some(me) = Own::current() else {
-        std::process::abort()
-    };
     me.local().current.set(std::ptr::null());
     if joiner {
         if fiber.joiner.waiter().is_null() {
@@ -310,14 +305,17 @@ fn finish(header: *const Header, runner: Option<&Runner>, ending: Ending) {
             unsafe { pay(&scope.owner) };
         }
     }
+    me
 }
 
-fn drop_locals(fiber: &Header) {
-    let Some(cold) = fiber.cold() else { return };
+/// Returns the worker on which that came to its end: destructors may wait.
+fn drop_locals(me: Own, fiber: &Header) -> Own {
+    let Some(cold) = fiber.cold() else { return me };
     let bomb = AbortOnUnwind("a fiber-local value panicked in its destructor");
     // SAFETY: the fiber's own thread of execution; the borrow ends before the value is dropped.
     while let Some(value) = unsafe { (*cold.locals.get()).take_newest() } {
         drop(value);
     }
     std::mem::forget(bomb);
+    worker()
 }
