@@ -136,9 +136,11 @@ where
     let job: *const Job = (&raw const frame).cast();
     me.push_job(job);
     let first = catch_unwind(AssertUnwindSafe(a));
-    // Read again: a floating fiber may be on another worker now. A pinned one never is.
-    let taken_back = Own::current().is_some_and(|me| me.take_back(job));
-    if taken_back {
+    // SAFETY: the running fiber is alive.
+    let floats = unsafe { &*header }.word.is_shared();
+    // A floating fiber may be on another worker now. A pinned one never is (WORKER-2).
+    let me = if floats { Own::current() } else { Some(me) };
+    if me.is_some_and(|me| me.take_back(job)) {
         let first = match first {
             Ok(first) => first,
             Err(payload) => resume_unwind(payload),
