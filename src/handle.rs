@@ -157,18 +157,18 @@ impl<T> Joiner<T> {
             return true;
         }
         let thread;
-        let me = match park::running() {
-            Some((_, header)) => header,
+        let (me, may_be_refused) = match park::running() {
+            Some((me, header)) => (header, me.machine().is_driven()),
             None => {
                 thread = current::thread_fiber();
-                thread.as_ptr()
+                (thread.as_ptr(), true)
             }
         };
         assert!(
             !std::ptr::eq(me, target.as_ptr()),
             "a fiber cannot join itself: it would wait for ever"
         );
-        if at_ns == NEVER {
+        if may_be_refused && at_ns == NEVER {
             park::refuse_if_stuck();
         }
         target.joiner.set(me);

@@ -53,6 +53,7 @@ pub(crate) struct Frame {
 }
 
 impl AlarmSlot {
+    #[inline]
     pub(crate) const fn new(epoch: u16) -> Self {
         Self {
             at_ns: AtomicU64::new(NEVER),

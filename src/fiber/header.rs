@@ -154,6 +154,8 @@ unsafe impl Placed for Header {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Header {
+    /// Inlined, so that it is written where the cell lies.
+    #[inline]
     pub(crate) fn new(vtable: &'static Vtable, kind: Kind, joinable: bool, new: NewFiber) -> Self {
         // One reference for the scheduler (or the thread itself), one for the join handle.
         let refs = if joinable { 2 } else { 1 };

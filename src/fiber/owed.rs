@@ -18,11 +18,13 @@ use crate::primitive::{AtomicPtr, Ordering};
 pub(crate) struct Owed(AtomicPtr<Header>);
 
 impl Owed {
+    #[inline]
     pub(crate) fn new() -> Self {
         Self(AtomicPtr::new(std::ptr::null_mut()))
     }
 
     /// By the waiter, before it announces itself. A fiber's joiner sets null if it is a waker (`awaiter.rs`).
+    #[inline]
     pub(crate) fn set(&self, waiter: *const Header) {
         // Relaxed: published by the announcement.
         self.0.store(waiter.cast_mut(), Ordering::Relaxed);
@@ -41,6 +43,7 @@ impl Owed {
     }
 
     /// By the waiter, once the event has come.
+    #[inline]
     pub(crate) fn has_let_go(&self) -> bool {
         self.0.load(Ordering::Acquire).is_null()
     }

@@ -135,6 +135,7 @@ pub(crate) struct Word(AtomicU64);
 
 impl Word {
     /// A word with `refs` references; `joinable` if one of them is a join handle.
+    #[inline]
     pub(crate) fn new(kind: Kind, refs: u64, joinable: bool) -> Self {
         let kind = match kind {
             Kind::Pinned => HOMELESS,
@@ -327,11 +328,13 @@ impl Word {
 
     /// After DONE, when the result is gone: gives up the join handle's reference. True if it was the last.
     #[must_use]
+    #[inline]
     pub(crate) fn release_handle(&self) -> bool {
         self.0.fetch_sub(REF_ONE | JOINABLE, Ordering::AcqRel) >> REF_SHIFT == 1
     }
 
     /// True once the fiber is over and its result may be taken by the handle.
+    #[inline]
     pub(crate) fn is_done(&self) -> bool {
         // Acquire: pairs with finish; publishes the result.
         self.0.load(Ordering::Acquire) & DONE != 0
@@ -339,6 +342,7 @@ impl Word {
 
     /// By the joiner, after it stored itself: true if it must wait until it is let go, false if it is done.
     #[must_use]
+    #[inline]
     pub(crate) fn wait_join(&self) -> bool {
         // Release: publishes the joiner pointer. Acquire: pairs with finish.
         self.0.fetch_or(JOIN_WAIT, Ordering::AcqRel) & DONE == 0

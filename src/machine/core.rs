@@ -233,11 +233,13 @@ impl Machine {
     }
 
     /// How often all fibers have been cancelled.
+    #[inline]
     pub(crate) fn epoch(&self) -> u16 {
         // Relaxed: see `cancel_all`.
         self.epoch.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn kind(&self) -> Kind {
         if self.config.floating {
             Kind::Floating
@@ -252,10 +254,12 @@ impl Machine {
     }
 
     /// True if one thread runs all workers in turn, in the deterministic mode: then no fiber may block it.
+    #[inline]
     pub(crate) fn is_driven(&self) -> bool {
         matches!(self.clock, Clock::Virtual(_))
     }
 
+    #[inline]
     pub(crate) fn is_stopping(&self) -> bool {
         // Relaxed: a flag that stays up; whoever must not miss it looks under the shared lock.
         self.stopping.load(Ordering::Relaxed)
@@ -266,6 +270,7 @@ impl Machine {
     }
 
     /// True while fibers wait for a stack.
+    #[inline]
     pub(crate) fn is_starving(&self) -> bool {
         self.starved.load(Ordering::Relaxed) != 0
     }
@@ -327,6 +332,7 @@ impl Machine {
     }
 
     /// Counts a fiber in, if there is a limit.
+    #[inline]
     pub(crate) fn enter_population(&self) -> io::Result<()> {
         let Some(max) = self.config.fibers_max else {
             return Ok(());
@@ -344,6 +350,7 @@ impl Machine {
         })
     }
 
+    #[inline]
     pub(crate) fn leave_population(&self) {
         if self.config.fibers_max.is_some() {
             self.population.fetch_sub(1, Ordering::AcqRel);

@@ -181,11 +181,13 @@ impl IdleWord {
     /// By whoever made work visible for any worker: true if one idle worker should be notified. The claim
     /// counts as a searcher from now on and passes to that worker (or is given back by `found`).
     #[must_use]
+    #[inline]
     pub(crate) fn claim_search(&self) -> bool {
         // Step (b); pairs with the sleeper's fence, step (3).
         light_fence();
         let mut old = self.0.load(Ordering::Relaxed);
         loop {
+            // Mostly that is all, hence inlined.
             if old & SEARCH != 0 || old < IDLE_ONE {
                 return false;
             }

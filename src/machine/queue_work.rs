@@ -76,10 +76,15 @@ impl Machine {
     }
 
     /// Work became visible that any worker may take: wakes one, if nobody searches already (IDLE-2).
+    #[inline]
     pub(crate) fn notify_one(&self) {
-        if !self.shared.idle.claim_search() {
-            return;
+        if self.shared.idle.claim_search() {
+            self.notify_claimed();
         }
+    }
+
+    #[cold]
+    fn notify_claimed(&self) {
         let mut shared = self.shared.lock();
         let worker = shared.pop_idle();
         if let Some(worker) = worker {

@@ -30,10 +30,17 @@ impl Machine {
     }
 
     /// The error for a spawn while fibers starve.
+    #[inline]
     pub(crate) fn check_starving(&self) -> io::Result<()> {
-        if !self.is_starving() {
-            return Ok(());
+        if self.is_starving() {
+            self.why_starving()
+        } else {
+            Ok(())
         }
+    }
+
+    #[cold]
+    fn why_starving(&self) -> io::Result<()> {
         let text = self.shared.lock().starved_why.clone();
         Err(io::Error::new(io::ErrorKind::OutOfMemory, text))
     }
