@@ -299,10 +299,26 @@ const LOCK_MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a_reader_gets_in_without_order",
         file: "raw_rwlock",
-        after: "fn try_read_fast",
+        after: "fn begin_read",
         from: "Ordering::Acquire",
         to: "Ordering::Relaxed",
         model: "readers_and_writers_exclude_each_other",
+    },
+    Mutant {
+        name: "a_refused_reader_stays",
+        file: "rwlock",
+        after: "fn read_slow",
+        from: "entry == Entry::Refused",
+        to: "false",
+        model: "readers_and_writers_exclude_each_other",
+    },
+    Mutant {
+        name: "a_refused_reader_leaves_silently",
+        file: "rwlock",
+        after: "fn read_slow",
+        from: "if self.raw.unlock_read()",
+        to: "if self.raw.unlock_read() && false",
+        model: "a_starved_writer_is_let_in",
     },
     Mutant {
         name: "a_downgrade_tells_nobody",

@@ -10,7 +10,7 @@
 //! | bits | mean | set by | cleared by |
 //! |---|---|---|---|
 //! | `WRITER` | a writer holds it, or it was handed over to one | who takes it; who hands it over | the holder |
-//! | the number above | so many readers hold it, or it was handed to them | " | " |
+//! | the number above | so many readers hold it, or it was handed to them, or are about to be refused | " | " |
 //! | `QUEUED` | the line is not empty | under the latch | under the latch |
 //! | `WOKEN` | a waiter was taken out to try again, and has not yet | under the latch, by the waker | that waiter |
 //! | `STARVED` | nobody but the first in the line gets in | under the latch, while it is held | under the latch |
@@ -24,6 +24,9 @@
 //! RWLOCK-3: `STARVED` while nobody holds it means that one who unlocked is about to hand over: nobody else gets in.
 //! RWLOCK-4: who was woken and does not get in clears `WOKEN`, seeing in the same exchange that somebody holds it:
 //! that one's unlock wakes the next.
+//! RWLOCK-5: a reader counts itself before it knows whether it may go in. If it may not, it leaves as one that unlocks:
+//! if it was the last one counted, it sees to the next. So the number may be too high for a moment, never too low. That
+//! keeps writers out, who wait as they do for any reader, and lets nobody in while there is a writer.
 
 use std::cell::Cell;
 
@@ -71,6 +74,18 @@ impl Want {
             Self::Write => word & (WRITER | STARVED | READERS) == 0,
         }
     }
+}
+
+/// What became of a reader that counted itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) enum Entry {
+    /// It is in.
+    Inside,
+    /// It is in, and a writer panicked.
+    Poisoned,
+    /// It is not in, and counted all the same: it calls `unlock_read`.
+    Refused,
 }
 
 /// What a waiter's record says. Used under the latch; by the waiter again once it has been let go.
@@ -140,16 +155,19 @@ impl RawRwLock {
         self.word.fetch_and(!POISONED, Ordering::Relaxed);
     }
 
-    /// Gets in as a reader if no writer is there, none is starved, and it is not poisoned.
+    /// A reader counts itself at once, and then looks (RWLOCK-5): under contention the line of memory comes over once, where
+    /// a look and then an exchange take it twice.
     #[inline(always)]
-    pub(crate) fn try_read_fast(&self) -> bool {
-        let old = self.word.load(Ordering::Relaxed);
-        // Acquire: pairs with the unlock of writers. A failure that was none costs one look more.
-        old & (WRITER | STARVED | POISONED) == 0
-            && self
-                .word
-                .compare_exchange_weak(old, old + READER, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
+    pub(crate) fn begin_read(&self) -> Entry {
+        // Acquire: pairs with the unlock of writers.
+        let old = self.word.fetch_add(READER, Ordering::Acquire);
+        if old & (WRITER | STARVED | POISONED) == 0 {
+            Entry::Inside
+        } else if old & (WRITER | STARVED) == 0 {
+            Entry::Poisoned
+        } else {
+            Entry::Refused
+        }
     }
 
     /// Gets in as a writer if nobody is there or waits, and it is not poisoned.

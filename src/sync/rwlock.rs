@@ -13,7 +13,7 @@ use crate::fiber::owed::Owed;
 use crate::fiber::waiters::Waiter;
 use crate::sync::contend::{self, Claim, Contended};
 use crate::sync::pay::pay_out;
-use crate::sync::raw_rwlock::{RawRwLock, Record, Want, Wish};
+use crate::sync::raw_rwlock::{Entry, RawRwLock, Record, Want, Wish};
 use crate::sync::rwlock_guards::{RwLockReadGuard, RwLockWriteGuard};
 use crate::wait::cancel::Me;
 use crate::wait::deadline::after;
@@ -148,15 +148,20 @@ impl<T: ?Sized> RwLock<T> {
     /// If a writer panicked; the guard is in the error.
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        if self.raw.try_read_fast() {
-            return Ok(self.read_guard());
+        match self.raw.begin_read() {
+            Entry::Inside => Ok(self.read_guard()),
+            entry => self.read_slow(entry),
         }
-        self.read_slow()
     }
 
     #[cold]
-    fn read_slow(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        contend::lock(&Wanted(&self.raw, Want::Read));
+    fn read_slow(&self, entry: Entry) -> LockResult<RwLockReadGuard<'_, T>> {
+        if entry == Entry::Refused {
+            if self.raw.unlock_read() {
+                see_to(&self.raw);
+            }
+            contend::lock(&Wanted(&self.raw, Want::Read));
+        }
         self.checked_read_guard()
     }
 
