@@ -13,7 +13,7 @@
 //! | field | who |
 //! |---|---|
 //! | `at_ns` | written by the fiber; read by the keeper |
-//! | `place` | pinned: the home's thread. Floating: under the keeper's lock |
+//! | `row` | pinned: the home's thread. Floating: under the keeper's lock |
 //! | `keeper` | the fiber's own |
 //! | `frame` | the fiber's own; the frames lie on its stack |
 
@@ -31,7 +31,7 @@ const NOBODY: u16 = u16::MAX;
 pub(crate) struct AlarmSlot {
     at_ns: AtomicU64,
     pub frame: Cell<*const Frame>,
-    place: Cell<u32>,
+    row: Cell<u32>,
     keeper: Cell<u16>,
     /// How often all fibers of its machine had been cancelled when it was spawned. Here because there is room.
     pub epoch: u16,
@@ -58,7 +58,7 @@ impl AlarmSlot {
         Self {
             at_ns: AtomicU64::new(NEVER),
             frame: Cell::new(ptr::null()),
-            place: Cell::new(0),
+            row: Cell::new(0),
             keeper: Cell::new(NOBODY),
             epoch,
         }
@@ -77,10 +77,10 @@ impl AlarmSlot {
         self.at_ns.store(at_ns, Ordering::Relaxed);
     }
 
-    /// Where its entry lies; see the table.
+    /// Its entry's row in the heap, 0: it has none; see the table.
     #[inline]
-    pub(crate) fn place(&self) -> &Cell<u32> {
-        &self.place
+    pub(crate) fn row(&self) -> &Cell<u32> {
+        &self.row
     }
 
     /// The worker in whose heap its entry may lie.

@@ -37,6 +37,7 @@ use crate::fiber::reasons::Reasons;
 use crate::fiber::runner::Runner;
 use crate::fiber::scope::ScopeWord;
 use crate::fiber::word::{Kind, Word};
+use crate::os;
 use crate::queue::heap::Placed;
 use crate::queue::inbox::Linked;
 use crate::queue::lists::Queued;
@@ -144,10 +145,15 @@ unsafe impl Queued for Header {
     }
 }
 
-// SAFETY: `place` is used by the heaps only.
+// SAFETY: `row` is used by the heaps only.
 unsafe impl Placed for Header {
-    fn place(&self) -> &Cell<u32> {
-        self.alarm.place()
+    fn row(&self) -> &Cell<u32> {
+        self.alarm.row()
+    }
+
+    fn fetch(node: *const Self) {
+        os::prefetch(node.cast());
+        os::prefetch(node.cast::<u8>().wrapping_add(64));
     }
 }
 

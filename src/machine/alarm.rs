@@ -177,10 +177,10 @@ impl Own {
             self.keep_floating(fiber, at_ns);
             return;
         }
-        let place = fiber.alarm.place().get();
+        let row = fiber.alarm.row().get();
         // SAFETY: pinned, and this is its home.
-        let kept = place != 0
-            && unsafe { self.worker().alarm.with(false, |heap| heap.at_ns(place)) } <= at_ns;
+        let kept = row != 0
+            && unsafe { self.worker().alarm.with(false, |heap| heap.at_ns(row)) } <= at_ns;
         if !kept {
             self.enroll(fiber, at_ns, false);
         }
@@ -197,10 +197,10 @@ impl Own {
             // SAFETY: floating.
             let kept = unsafe {
                 worker.alarm.with(true, |heap| {
-                    let place = fiber.alarm.place().get();
-                    let kept = place != 0 && heap.at_ns(place) <= latest;
-                    if place != 0 && !kept {
-                        heap.remove(place);
+                    let row = fiber.alarm.row().get();
+                    let kept = row != 0 && heap.at_ns(row) <= latest;
+                    if row != 0 && !kept {
+                        heap.remove(row);
                         worker.counters.timers_pending.set(heap.len() as u64);
                     }
                     kept
@@ -221,9 +221,9 @@ impl Own {
         // SAFETY: ours. The fiber takes its entry out before it ends (`forget`).
         let now = unsafe {
             self.worker().alarm.with(floating, |heap| {
-                match fiber.alarm.place().get() {
+                match fiber.alarm.row().get() {
                     0 => heap.push(latest, fiber),
-                    place if latest < heap.at_ns(place) => heap.move_to(place, latest),
+                    row if latest < heap.at_ns(row) => heap.move_to(row, latest),
                     _ => {}
                 }
                 if floating {
@@ -256,7 +256,7 @@ impl Own {
                 // SAFETY: floating.
                 unsafe { remove(self.machine().workers[keeper], fiber, true) };
             }
-        } else if fiber.alarm.place().get() != 0 {
+        } else if fiber.alarm.row().get() != 0 {
             // SAFETY: pinned, and this is its home.
             let now = unsafe { remove(self.worker(), fiber, false) };
             self.note(now);
@@ -407,9 +407,9 @@ impl Own {
         unsafe {
             keeper
                 .alarm
-                .with(floating, |heap| match fiber.alarm.place().get() {
+                .with(floating, |heap| match fiber.alarm.row().get() {
                     0 => NEVER,
-                    place => heap.at_ns(place),
+                    row => heap.at_ns(row),
                 })
         }
     }
@@ -480,7 +480,7 @@ fn next_due(heap: &mut Heap<Header>, now_ns: u64, worker: &Worker, floating: boo
         correct(heap, at_ns, now_ns);
         return Due::Corrected;
     }
-    heap.remove(fiber.alarm.place().get());
+    heap.remove(fiber.alarm.row().get());
     worker.counters.timers_fired.add(1);
     if floating {
         // SAFETY: alive: it ends only after `forget`, for which it needs the lock that we hold.
@@ -496,11 +496,11 @@ fn correct(heap: &mut Heap<Header>, at_ns: u64, now_ns: u64) {
         return;
     };
     // SAFETY: in the heap, so alive.
-    let place = unsafe { &*header }.alarm.place().get();
+    let row = unsafe { &*header }.alarm.row().get();
     if at_ns == NEVER {
-        heap.remove(place);
+        heap.remove(row);
     } else {
-        heap.move_to(place, latest(at_ns, now_ns));
+        heap.move_to(row, latest(at_ns, now_ns));
     }
 }
 
@@ -510,9 +510,9 @@ unsafe fn remove(worker: &'static Worker, fiber: &Header, floating: bool) -> Sta
     // SAFETY: passed on.
     unsafe {
         worker.alarm.with(floating, |heap| {
-            let place = fiber.alarm.place().get();
-            if place != 0 {
-                heap.remove(place);
+            let row = fiber.alarm.row().get();
+            if row != 0 {
+                heap.remove(row);
             }
             Standing::of(heap, worker)
         })

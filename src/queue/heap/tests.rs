@@ -7,21 +7,23 @@ use super::{Heap, Placed, ROOT, first_child, parent};
 
 struct Node {
     number: usize,
-    place: Cell<u32>,
+    row: Cell<u32>,
 }
 
 // SAFETY: one cell, for the heap only.
 unsafe impl Placed for Node {
-    fn place(&self) -> &Cell<u32> {
-        &self.place
+    fn row(&self) -> &Cell<u32> {
+        &self.row
     }
+
+    fn fetch(_: *const Self) {}
 }
 
 fn nodes(count: usize) -> Vec<Node> {
     (0..count)
         .map(|number| Node {
             number,
-            place: Cell::new(0),
+            row: Cell::new(0),
         })
         .collect()
 }
@@ -69,12 +71,12 @@ fn fuzz(seed: u64, steps: usize, population: usize, times: u64) {
                 at[node.number] = Some(time);
             }
             (Some(before), 0) => {
-                heap.remove(node.place.get());
+                heap.remove(node.row.get());
                 model.remove(&(before, node.number));
                 at[node.number] = None;
             }
             (Some(before), 1 | 2) => {
-                heap.move_to(node.place.get(), time);
+                heap.move_to(node.row.get(), time);
                 model.remove(&(before, node.number));
                 model.insert((time, node.number), ());
                 at[node.number] = Some(time);
@@ -84,7 +86,7 @@ fn fuzz(seed: u64, steps: usize, population: usize, times: u64) {
                     // SAFETY: alive.
                     let first = unsafe { &*first };
                     assert_eq!(at[first.number], Some(time), "seed {seed} step {step}");
-                    heap.remove(first.place.get());
+                    heap.remove(first.row.get());
                     assert!(model.remove(&(time, first.number)).is_some());
                     at[first.number] = None;
                 }
@@ -98,10 +100,10 @@ fn fuzz(seed: u64, steps: usize, population: usize, times: u64) {
             "seed {seed} step {step}"
         );
         for node in &nodes {
-            let place = node.place.get();
-            assert_eq!(place == 0, at[node.number].is_none());
+            let row = node.row.get();
+            assert_eq!(row == 0, at[node.number].is_none());
             if let Some(time) = at[node.number] {
-                assert_eq!(heap.at_ns(place), time, "seed {seed} step {step}");
+                assert_eq!(heap.at_ns(row), time, "seed {seed} step {step}");
             }
         }
     }
@@ -109,7 +111,7 @@ fn fuzz(seed: u64, steps: usize, population: usize, times: u64) {
         assert_eq!(model.keys().next().map(|(time, _)| *time), Some(time));
         // SAFETY: alive.
         let first = unsafe { &*first };
-        heap.remove(first.place.get());
+        heap.remove(first.row.get());
         model.remove(&(time, first.number));
     }
     assert!(model.is_empty());
@@ -132,14 +134,14 @@ fn a_hundred_thousand_come_out_in_order_and_the_memory_goes_back() {
         // SAFETY: in no heap, and alive to the end of this function.
         unsafe { heap.push(random.below(1 << 40), node) };
     }
-    let full = heap.array.capacity();
+    let full = heap.capacity();
     let mut last = 0;
     while let Some((time, first)) = heap.first() {
         assert!(last <= time);
         last = time;
         // SAFETY: alive.
-        heap.remove(unsafe { &*first }.place.get());
+        heap.remove(unsafe { &*first }.row.get());
     }
-    assert!(nodes.iter().all(|node| node.place.get() == 0));
-    assert!(full >= 100_000 && heap.array.capacity() <= 512);
+    assert!(nodes.iter().all(|node| node.row.get() == 0));
+    assert!(full >= 100_000 && heap.capacity() <= 512);
 }
