@@ -329,6 +329,22 @@ const SCHEDULER_MUTANTS: &[Mutant] = &[
         model: "nobody_sleeps_deeply_while_nobody_polls",
     },
     Mutant {
+        name: "deep_without_fence_beside_the_first_source",
+        file: "baton",
+        after: "pub(crate) fn lie_deep",
+        from: "heavy_fence();",
+        to: "",
+        model: "the_first_source_rouses",
+    },
+    Mutant {
+        name: "deep_without_asking_again",
+        file: "baton",
+        after: "pub(crate) fn lie_deep",
+        from: "&& (holder & HOLDER != NOBODY || !needed())",
+        to: "&& (holder & HOLDER != NOBODY || !needed() || true)",
+        model: "the_first_source_rouses",
+    },
+    Mutant {
         name: "deep_does_not_look_again",
         file: "baton",
         after: "pub(crate) fn lie_deep",

@@ -111,6 +111,7 @@ green!(
     mail_finds_the_poller,
     mail_finds_who_came_back_from_polling,
     nobody_sleeps_deeply_while_nobody_polls,
+    the_first_source_rouses,
     a_job_meets_a_leaving_thread,
     a_job_wakes_a_sleeping_thread,
     a_thread_that_does_not_start_strands_nothing,

@@ -154,10 +154,28 @@ pub(crate) fn nobody_sleeps_deeply_while_nobody_polls() {
         let baton = baton.clone();
         move || baton.release(|| true)
     });
-    let sleeps = baton.lie_deep(before);
+    let sleeps = baton.lie_deep(before, || true);
     let woken = holder.join().unwrap();
     assert!(!sleeps || woken, "nobody will ever poll");
     // And who holds it again is told from who held it before.
     assert!(baton.take(1));
-    assert!(!baton.lie_deep(before) && !baton.rouse());
+    assert!(!baton.lie_deep(before, || true) && !baton.rouse());
+}
+
+/// Nobody holds the baton, and nobody need, until the first source is registered while the dedicated thread goes to its
+/// deep sleep (BATON-1).
+pub(crate) fn the_first_source_rouses() {
+    let (baton, sources) = (Arc::new(Baton::new()), Arc::new(AtomicU32::new(0)));
+    let before = baton.seen();
+    let first = thread::spawn({
+        let (baton, sources) = (baton.clone(), sources.clone());
+        move || {
+            sources.store(1, Ordering::Relaxed);
+            light_fence();
+            baton.rouse()
+        }
+    });
+    let sleeps = baton.lie_deep(before, || sources.load(Ordering::Relaxed) != 0);
+    let woken = first.join().unwrap();
+    assert!(!sleeps || woken, "nobody will ever poll");
 }

@@ -10,14 +10,16 @@
 //! |---|---|---|
 //! | naps | NAPS | its nap is over |
 //! | sleeps deeply: a worker blocks in the reactor, and has for a whole nap | DEEP | that worker lets go of the baton |
+//! | sleeps deeply: nobody need look, and nobody did for a whole nap | DEEP | the first source is registered |
 //! | polls: over a whole nap nobody held the baton and no worker looked | NAPS | a worker looks, or takes the baton |
 //!
 //! BATON-1: at no time does the dedicated thread sleep deeply while nobody holds the baton, for longer than it takes
 //! the last holder to get from `release` to its futex call. Both sides write, fence, read: the holder
 //! stores `holder`, fences, reads `watch`; the dedicated thread stores DEEP, fences, reads `holder`. One of them
-//! sees the other. That is about sources: without any, nobody need look, and whoever registers the first one rouses the
-//! dedicated thread itself (it registers, fences, reads `watch`; the holder stores `holder`, fences, reads the number of
-//! sources). Workers that sleep elsewhere come up for their deadlines by themselves, a little late. The stamp in `holder` tells it whether that is the same holding as before its nap.
+//! sees the other. That is about sources: without any, nobody need look, and workers sleep elsewhere. Whoever registers
+//! the first one rouses the dedicated thread itself: it registers, fences, reads `watch`; the holder stores `holder`,
+//! fences, reads the number of sources; the dedicated thread, where nobody holds, stores DEEP, fences, reads that
+//! number. The stamp in `holder` tells it whether that is the same holding as before its nap.
 //! BATON-2: nothing is lost whoever polls: the readiness words take events from any thread, in any order. The baton
 //! decides about cost only; so it may be taken while the dedicated thread still blocks in the reactor (the kernel
 //! wakes the latest comer first, and that thread stops polling after its next event, or a while).
@@ -55,7 +57,7 @@ pub(crate) struct Seen {
 pub(crate) enum Watch {
     /// Workers look into the reactor themselves.
     Nap,
-    /// One of them has blocked there for a while.
+    /// One of them has blocked there for a while; or nobody need look.
     Deep,
     /// None of them does.
     Poll,
@@ -121,27 +123,30 @@ impl Baton {
         }
     }
 
-    /// By the dedicated thread, after it.
-    pub(crate) fn judge(&self, before: Seen) -> Watch {
+    /// By the dedicated thread, after it. `needed`: somebody must look into the reactor.
+    pub(crate) fn judge(&self, before: Seen, needed: bool) -> Watch {
         let now = self.seen();
         match now.holder & HOLDER {
-            NOBODY if now == before => Watch::Poll,
+            NOBODY if now == before && needed => Watch::Poll,
+            NOBODY if now == before => Watch::Deep,
             NOBODY => Watch::Nap,
             _ if now.holder == before.holder => Watch::Deep,
             _ => Watch::Nap,
         }
     }
 
-    /// By the dedicated thread: true if it may now block on its futex while that is `DEEP`.
+    /// By the dedicated thread: true if it may now block on its futex while that is `DEEP`. `needed` as in `judge`,
+    /// asked anew.
     #[must_use]
-    pub(crate) fn lie_deep(&self, before: Seen) -> bool {
+    pub(crate) fn lie_deep(&self, before: Seen, needed: impl FnOnce() -> bool) -> bool {
         self.watch.store(DEEP, Ordering::Relaxed);
         heavy_fence();
-        let same = self.holder.load(Ordering::Acquire) == before.holder;
-        if !same {
+        let holder = self.holder.load(Ordering::Acquire);
+        let may = holder == before.holder && (holder & HOLDER != NOBODY || !needed());
+        if !may {
             self.rise();
         }
-        same
+        may
     }
 
     /// By the dedicated thread, awake again.

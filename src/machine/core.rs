@@ -32,7 +32,7 @@ pub(crate) struct Machine {
     /// The default stack's size class.
     pub class: SizeClass,
     pub clock: Clock,
-    /// When sleeping workers want to be woken.
+    /// When the worker that sleeps in the reactor wants to be woken, or the heaps of floating fibers to be served.
     pub dues: Dues,
     /// None in the deterministic mode: there the driver brings what happens outside.
     pub reactor: Option<Arc<Reactor>>,
@@ -387,7 +387,7 @@ impl Machine {
             io_sources: self.reactor.as_ref().map_or(0, |reactor| reactor.sources()),
             timers_pending: sums.timers_pending,
             timers_fired: sums.timers_fired,
-            timer_sets: self.dues.settings(),
+            timer_sets: sums.timed_sleeps + self.dues.settings(),
             stacks_in_use: pool.cut.saturating_sub(pooled),
             stacks_pooled: pooled,
             stacks_returned: pool.returned,

@@ -1,4 +1,6 @@
-//! Dues: when sleeping workers want to be woken for their deadlines, and what the machine's one timer is set to.
+//! Dues: when workers that sleep in the reactor want to be woken for their deadlines, and what the machine's one timer
+//! is set to. (Who sleeps on a futex has its timeout. Of a floating machine each heap's first entry is a due, whatever its
+//! worker does: see `alarm.rs`.)
 //!
 //! Pure: the timer and the workers' sleep words are the callers'. Everything is under one lock, which is held
 //! over the setting of the timer (a call that never blocks), so that two settings cannot overtake each other.
@@ -38,7 +40,7 @@ impl Dues {
         }
     }
 
-    /// By a worker about to sleep: wake me then. `set` sets the timer.
+    /// By a worker about to sleep in the reactor: wake me then. `set` sets the timer.
     pub(crate) fn want(&self, worker: usize, at_ns: u64, set: impl FnOnce(u64)) {
         let mut inner = self.inner.lock();
         inner.wanted[worker] = at_ns;

@@ -90,6 +90,8 @@ counters! {
     timers_pending,
     /// Fibers woken for a deadline.
     timers_fired,
+    /// Sleeps that lasted until a deadline.
+    timed_sleeps,
 }
 
 /// What a machine has done so far and what it holds now; see [`Runtime::metrics`](crate::Runtime::metrics).
@@ -140,7 +142,7 @@ pub struct Metrics {
     pub timers_pending: u64,
     /// Fibers woken at a deadline.
     pub timers_fired: u64,
-    /// Times the machine's timer was set for workers that went to sleep.
+    /// Times a worker got up for a deadline, and where fibers float, times the machine's timer was set for one.
     pub timer_sets: u64,
     /// Stacks that a fiber, or a worker's own small store, holds.
     pub stacks_in_use: u64,

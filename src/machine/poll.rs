@@ -3,8 +3,9 @@
 //! Workers look in passing: when they run dry, and every now and then while they do not. One that has nothing to do
 //! takes the baton (`baton.rs`) and blocks in the reactor. The machine's dedicated thread stands in for them while
 //! all are busy and none looks; and it gives memory of idle stacks back.
-//! A sleeping worker states when it must be up again for its fibers' deadlines (`dues.rs`); the one timer is set for
-//! the earliest of them. Workers that run look at the clock themselves (`alarm.rs`).
+//! A worker that sleeps in the reactor states when it must be up again for its fibers' deadlines (`dues.rs`); the one
+//! timer is set for the earliest due. One that sleeps on its futex comes up by itself, one that runs looks at the clock
+//! (`alarm.rs`).
 
 use std::io;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::fiber::alarm::NEVER;
 use crate::fiber::reasons::Reasons;
 use crate::machine::baton::{DEEP, NAPS, Watch};
 use crate::machine::config::Poller;
@@ -102,7 +104,7 @@ impl Machine {
             let before = self.baton.seen();
             let _ = futex::wait(self.baton.watch(), NAPS, Some(nap));
             self.keep_up(&mut upkeep_ns, &mut events);
-            let watch = self.baton.judge(before);
+            let watch = self.baton.judge(before, self.needs_poller());
             nap = if watch == Watch::Nap {
                 (nap * 2).min(NAP_MAX)
             } else {
@@ -111,7 +113,7 @@ impl Machine {
             match watch {
                 Watch::Nap => {}
                 Watch::Deep => {
-                    if self.baton.lie_deep(before) {
+                    if self.baton.lie_deep(before, || self.needs_poller()) {
                         if !self.polling_ends() && !self.wants_upkeep.load(Ordering::Acquire) {
                             let until = upkeep_ns;
                             let _ = futex::wait_until(self.baton.watch(), DEEP, until);
@@ -121,7 +123,9 @@ impl Machine {
                 }
                 Watch::Poll => {
                     self.stood_in.fetch_add(1, Ordering::Relaxed);
-                    while self.baton.judge(before) == Watch::Poll && !self.polling_ends() {
+                    while self.baton.judge(before, self.needs_poller()) == Watch::Poll
+                        && !self.polling_ends()
+                    {
                         let left = upkeep_ns.map(|at_ns| at_ns.saturating_sub(self.clock.now_ns()));
                         let longest_ns = match self.config.poller {
                             Poller::Workers => Some(STAND_IN_NS),
@@ -155,6 +159,13 @@ impl Machine {
                 tell(record, record.readiness.generation(), Event::ALL);
             }
         }
+    }
+
+    /// True if some thread is to block in the reactor. Where nothing is registered, sleeping workers do without: a
+    /// futex is cheaper to wait on, and more punctual.
+    fn needs_poller(&self) -> bool {
+        let has_sources = self.reactor.as_ref().is_some_and(|own| own.has_sources());
+        has_sources || self.config.floating || self.config.poller == Poller::Dedicated
     }
 
     /// True if the dedicated thread must see to it that somebody looks into the reactor.
@@ -217,15 +228,18 @@ impl Machine {
             self.stand_in_events
                 .fetch_add(happened.sources as u64, Ordering::Relaxed);
         }
+        if happened.timer {
+            self.ring(me);
+        }
         Brought {
             sources: happened.sources,
-            due: happened.timer && self.ring(me),
             bell: happened.bell,
         }
     }
 
-    /// Wakes the workers whose deadlines have come. True if `me` is one of them, which is left to itself.
-    pub(crate) fn ring(&self, me: Option<&'static Worker>) -> bool {
+    /// Wakes the workers whose deadlines have come, but for `me`, which will see for itself; where fibers float it serves
+    /// them.
+    pub(crate) fn ring(&self, me: Option<&'static Worker>) {
         let now_ns = self.clock.now_ns();
         let mut due = Vec::new();
         self.dues.ring(
@@ -233,18 +247,14 @@ impl Machine {
             |at_ns| self.set_timer(at_ns),
             |index| due.push(index),
         );
-        let mut mine = false;
         for index in due {
             let worker = self.workers[index];
             if self.config.floating {
                 self.serve_floating(worker, now_ns);
-            } else if me.is_some_and(|me| std::ptr::eq(me, worker)) {
-                mine = true;
-            } else {
+            } else if me.is_none_or(|me| !std::ptr::eq(me, worker)) {
                 notify(worker);
             }
         }
-        mine
     }
 
     pub(crate) fn set_timer(&self, at_ns: u64) {
@@ -259,8 +269,6 @@ impl Machine {
 struct Brought {
     /// So many descriptors have changed.
     sources: usize,
-    /// This worker's own due has come.
-    due: bool,
     /// The bell of that worker rings, or the machine's.
     bell: Option<usize>,
 }
@@ -277,7 +285,9 @@ impl Own {
     /// True if this worker, about to sleep, is to wait in the reactor.
     pub(crate) fn takes_baton(self) -> bool {
         let machine = self.machine();
-        machine.config.poller == Poller::Workers && machine.baton.take(self.index())
+        machine.config.poller == Poller::Workers
+            && machine.needs_poller()
+            && machine.baton.take(self.index())
     }
 
     /// True if a busy worker should look into the reactor again.
@@ -303,8 +313,8 @@ impl Own {
         brought.sources != 0
     }
 
-    /// By a worker that is down and holds the baton: waits in the reactor until notified, or for that long.
-    /// True if it is to rise, as one of its fibers may go on.
+    /// By a worker that is down and holds the baton: waits in the reactor until notified, or until its due, or for
+    /// that long. True if it is to rise, as one of its fibers may go on.
     pub(crate) fn wait_outside(self, timeout: Option<Duration>) -> bool {
         let machine = self.machine();
         let word = &self.worker().sleep;
@@ -315,12 +325,22 @@ impl Own {
             return true;
         }
         machine.baton.looked();
+        let due_ns = self.local().due_ns.get();
+        if due_ns != NEVER {
+            // ASLEEP, and from here on we block unless notified (DUES-1).
+            let set = |at_ns| machine.set_timer(at_ns);
+            machine.dues.want(self.index(), due_ns, set);
+        }
         let (notified, brought) = self.local().events.with(|events| {
             reactor.wait(events, timeout.map(|timeout| timeout.as_nanos() as u64));
             // From here on a notifier, ourselves among them, need not ring.
             let notified = !word.end_polling();
             (notified, machine.bring(events, Some(self.worker())))
         });
+        if due_ns != NEVER {
+            // Whether it was rung for, the clock will tell.
+            let _ = machine.dues.take_back(self.index());
+        }
         if notified {
             self.worker().silence();
         }
@@ -330,7 +350,7 @@ impl Own {
             worker.silence();
         }
         self.count(brought);
-        notified || brought.due || self.has_something()
+        notified || self.has_something()
     }
 
     fn count(self, brought: Brought) {

@@ -16,8 +16,6 @@ use crate::primitive::heavy_fence;
 /// The sentinel's first nap; each further one is twice as long.
 const NAP_FIRST: Duration = Duration::from_micros(50);
 pub(crate) const NAP_LAST: Duration = Duration::from_millis(1);
-/// How much later than its due a worker comes up by itself.
-const LATE: Duration = Duration::from_micros(100);
 /// How long until an idle worker tries again to get a stack for those that found none.
 pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
@@ -65,10 +63,10 @@ impl Own {
                     break;
                 }
             } else {
-                let _ = futex::wait(word.futex(), ASLEEP, self.until_due(timeout));
-                if self.is_overdue() {
-                    break;
-                }
+                let _ = futex::wait_until(word.futex(), ASLEEP, self.up_at(timeout));
+            }
+            if self.is_overdue() {
+                break;
             }
             if machine.is_starving() && !word.is_notified() {
                 self.try_again_for_starved();
@@ -138,41 +136,32 @@ impl Own {
         spare || self.worker().inbox.has_mail() || self.is_due_soon()
     }
 
-    /// That timeout, or until this worker's own due and a little more: usually whoever waits in the reactor has rung
-    /// before. If all others are busy nobody waits there, and the dedicated thread only looks where there are sources.
-    fn until_due(self, timeout: Option<Duration>) -> Option<Duration> {
-        if !self.local().stated_due.get() {
-            return timeout;
+    /// When it comes up by itself: at its due, or after that long.
+    fn up_at(self, timeout: Option<Duration>) -> Option<u64> {
+        let mut at_ns = self.local().due_ns.get();
+        if let Some(timeout) = timeout {
+            at_ns = at_ns.min(self.now_ns().saturating_add(timeout.as_nanos() as u64));
         }
-        let left_ns = self.next_due().saturating_sub(self.now_ns());
-        let late = Duration::from_nanos(left_ns).saturating_add(LATE);
-        Some(timeout.map_or(late, |timeout| timeout.min(late)))
+        (at_ns != NEVER).then_some(at_ns)
     }
 
-    /// True if its own due has passed, and nobody has rung.
-    fn is_overdue(self) -> bool {
-        self.local().stated_due.get() && self.next_due() <= self.now_ns()
+    /// True if it is down and its due has come.
+    pub(crate) fn is_overdue(self) -> bool {
+        let due_ns = self.local().due_ns.get();
+        due_ns != NEVER && due_ns <= self.now_ns()
     }
 
-    /// States when this worker must be up again for its fibers' deadlines. True if that is now.
+    /// Notes when this worker must be up again for its fibers' deadlines. True if that is now.
     fn is_due_soon(self) -> bool {
         if self.machine().config.floating {
-            // Stated as soon as it was armed.
+            // Stated as soon as it was armed, and anybody may serve it (`dues.rs`).
             return false;
         }
         let at_ns = self.next_due();
-        if at_ns == NEVER {
-            return false;
-        }
-        let machine = self.machine();
-        if at_ns <= self.now_ns() {
+        if at_ns != NEVER && at_ns <= self.now_ns() {
             return true;
         }
-        // ASLEEP already, and from here on we block unless notified (DUES-1).
-        machine
-            .dues
-            .want(self.index(), at_ns, |at_ns| machine.set_timer(at_ns));
-        self.local().stated_due.set(true);
+        self.local().due_ns.set(at_ns);
         false
     }
 
@@ -203,11 +192,14 @@ impl Own {
         // SHARED-3: without a sentinel our own lone pushes must wake somebody.
         local.lone_notify.set(unwatched);
         worker.sleep.rise();
-        if local.stated_due.replace(false) {
-            let rang = machine.dues.take_back(self.index());
+        let due_ns = local.due_ns.replace(NEVER);
+        if due_ns != NEVER {
+            let now_ns = self.now_ns();
+            let rang = due_ns <= now_ns;
             local.rang.set(rang);
             if rang {
-                local.rang_ns.set(self.now_ns());
+                self.counters().timed_sleeps.add(1);
+                local.rang_ns.set(now_ns);
             }
         }
         if woken_to_search || !handed.is_null() {

@@ -141,8 +141,9 @@ pub(crate) struct Local {
     /// When it was last woken for a deadline; and whether nothing else has come to it since.
     pub rang_ns: Cell<u64>,
     pub rang: Cell<bool>,
-    /// The machine's `dues` know when this worker must be up again.
-    pub stated_due: Cell<bool>,
+    /// While it sleeps: when it must be up again for its fibers' deadlines. `NEVER`: it need not, or is up, or the
+    /// machine floats.
+    pub due_ns: Cell<u64>,
     /// Where the next fair pick begins to look, and which source it prefers.
     pub fair_class: Cell<u32>,
     pub fair_source: Cell<u32>,
@@ -223,7 +224,7 @@ impl Worker {
                 soon_ns: Cell::new(0),
                 rang_ns: Cell::new(0),
                 rang: Cell::new(false),
-                stated_due: Cell::new(false),
+                due_ns: Cell::new(NEVER),
                 fair_class: Cell::new(0),
                 fair_source: Cell::new(0),
                 rng: Rng::new(1),

@@ -20,34 +20,30 @@ impl Driver {
         }
     }
 
-    /// A worker that sleeps has said until when it may (DUES-1); one that is up has taken that back. Where the machine
+    /// A worker that sleeps knows until when it may; one that is up does not sleep until then. Where the machine
     /// floats, each heap's first entry is a due, whatever its worker does.
     fn look_at_dues(&self) {
         let floating = self.machine().config.floating;
         let mut wrong = None;
-        self.machine().dues.show(|dues| {
-            // The last one is the poller's own, which a driven machine does not have.
-            for (index, &due_ns) in dues[..self.machine().workers.len()].iter().enumerate() {
-                match self.phase(index) {
-                    // Stated when they are armed, and served by whoever is first.
-                    _ if floating
-                        && due_ns > self.entries(index).1.saturating_add(SLACK_MAX_NS) =>
-                    {
-                        wrong = Some("no due is stated for a heap's first deadline");
-                    }
-                    _ if floating => {}
-                    Phase::Down(_) if !self.is_wanted(index) && due_ns > self.entries(index).1 => {
-                        wrong = Some("a worker sleeps past its fibers' deadlines (DUES-1)");
-                    }
-                    Phase::Awake | Phase::Seeking | Phase::GoingIdle | Phase::Left
-                        if due_ns != NEVER =>
-                    {
-                        wrong = Some("a worker that is up wants to be woken for a deadline");
-                    }
-                    _ => {}
+        for index in 0..self.machine().workers.len() {
+            let due_ns = self.due_ns(index);
+            match self.phase(index) {
+                // Stated when they are armed, and served by whoever is first.
+                _ if floating && due_ns > self.entries(index).1.saturating_add(SLACK_MAX_NS) => {
+                    wrong = Some("no due is stated for a heap's first deadline");
                 }
+                _ if floating => {}
+                Phase::Down(_) if !self.is_wanted(index) && due_ns > self.entries(index).1 => {
+                    wrong = Some("a worker sleeps past its fibers' deadlines");
+                }
+                Phase::Awake | Phase::Seeking | Phase::GoingIdle | Phase::Left
+                    if due_ns != NEVER =>
+                {
+                    wrong = Some("a worker that is up is to come up for a deadline");
+                }
+                _ => {}
             }
-        });
+        }
         if let Some(wrong) = wrong {
             self.fail(wrong);
         }

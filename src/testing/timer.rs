@@ -1,13 +1,14 @@
-//! Timer: virtual time. The driver is the machine's clock, and the timer that rings for workers that are down.
+//! Timer: virtual time. The driver is the machine's clock, and the timers that end workers' sleeps and serve heaps.
 //!
 //! While somebody can go on, time passes a little with each step and each look at the clock, as the seed decides.
 //! A due that has come meanwhile is rung for a little late, as timers are. When nobody can go on, nothing but time
 //! is left to change anything: it passes by a nap, if one ends before the next due, or jumps to that due. Only if
 //! there is neither a due nor a nap that might still find something is the run at its end.
 
+use crate::fiber::alarm::NEVER;
 use crate::machine::clock::Clock;
 use crate::machine::sleep::{NAP_LAST, RETRY};
-use crate::testing::driver::Driver;
+use crate::testing::driver::{Driver, Phase};
 
 /// A due is not rung for later than that.
 const LATE_MAX_NS: u64 = 5_000_000;
@@ -51,12 +52,46 @@ impl Driver {
             });
             clock.advance(self.chance.pause_ns());
         }
-        let Some(due_ns) = self.machine().dues.next() else {
+        let Some(due_ns) = self.next_due() else {
             return;
         };
         let now_ns = self.now_ns();
         if due_ns <= now_ns && (now_ns - due_ns >= LATE_MAX_NS || self.chance.rings()) {
+            self.ring();
+        }
+    }
+
+    /// When the worker's heap is to be served: by itself, or by anybody if the machine floats. `NEVER`: it is up, or has
+    /// no entries.
+    pub(super) fn due_ns(&self, index: usize) -> u64 {
+        if self.machine().config.floating {
+            self.machine().dues.show(|dues| dues[index])
+        } else {
+            self.local(index).due_ns.get()
+        }
+    }
+
+    /// The earliest due that nobody has been told of.
+    fn next_due(&self) -> Option<u64> {
+        let floating = self.machine().config.floating;
+        let dues = (0..self.machine().workers.len())
+            .filter(|&index| floating || !self.is_wanted(index))
+            .map(|index| self.due_ns(index));
+        dues.min().filter(|&due_ns| due_ns != NEVER)
+    }
+
+    /// Every timer whose time has come goes off.
+    fn ring(&self) {
+        if self.machine().config.floating {
             self.machine().ring(None);
+            return;
+        }
+        let now_ns = self.now_ns();
+        for index in 0..self.machine().workers.len() {
+            if matches!(self.phase(index), Phase::Down(_)) && self.due_ns(index) <= now_ns {
+                // As one whose futex call has timed out: it rises and looks at the clock.
+                let _ = self.machine().workers[index].sleep.notify();
+            }
         }
     }
 
@@ -72,10 +107,10 @@ impl Driver {
         };
         let nap_ends_ns = self.now_ns().saturating_add(nap.as_nanos() as u64);
         let napping = !nappers.is_empty() && self.naps_in_vain < NAPS_MAX;
-        match self.machine().dues.next() {
+        match self.next_due() {
             Some(due_ns) if !napping || due_ns <= nap_ends_ns => {
                 self.pass_until(due_ns.saturating_add(self.chance.late_ns()));
-                self.machine().ring(None);
+                self.ring();
                 Idle::Rang
             }
             _ if napping => {

@@ -80,7 +80,7 @@ impl Driver {
             } else {
                 ""
             };
-            let due_ns = machine.dues.show(|dues| dues[index]);
+            let due_ns = self.due_ns(index);
             let _ = write!(text, "worker {index}: {:?}{holds}", self.phase(index));
             self.as_worker(index, |me| {
                 let local = me.local();
@@ -178,11 +178,6 @@ impl Driver {
             ("searchers in the idle word", idle.1),
             ("parked fibers", metrics.parked),
             ("deadlines in the metrics", metrics.timers_pending),
-            (
-                "workers to be woken for deadlines",
-                // Those of a floating machine's heaps are never taken back.
-                u64::from(!machine.config.floating && machine.dues.next().is_some()),
-            ),
             ("stacks in use", metrics.stacks_in_use),
             (
                 "fibers spawned beyond those ended",
@@ -241,7 +236,7 @@ fn leftovers(me: Own) -> impl Iterator<Item = &'static str> {
             "stacks",
         ),
         (local.no_switch.get() != 0, "a call on its own stack"),
-        (local.stated_due.get(), "a due"),
+        (local.due_ns.get() != NEVER, "a due"),
     ]
     .into_iter()
     .filter_map(|(left, what)| left.then_some(what))
