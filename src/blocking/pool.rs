@@ -89,10 +89,11 @@ impl Pool {
         // The fiber's stack may be small.
         on_worker_stack(|| {
             let started = os::thread::spawn_named(NAME.to_owned(), move || {
+                // A thread inherits its starter's binding, and slack; and children inherit it from this one.
                 if pinned {
-                    // A thread inherits its starter's binding.
                     os::thread::unpin();
                 }
+                os::thread::unpunctual();
                 self.work();
             });
             if started.is_err() {

@@ -212,6 +212,7 @@ impl Machine {
 
     fn worker_thread(&self, worker: &'static Worker) {
         let _altstack = os::signal::ensure_altstack();
+        let _punctual = os::thread::Punctual::begin();
         // SAFETY: this thread alone is the worker; the caller holds the machine; fibers start here only.
         let (me, before) = unsafe { Own::enter(worker) };
         let mut gate = self.gate.lock();

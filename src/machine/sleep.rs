@@ -199,7 +199,7 @@ impl Own {
             local.rang.set(rang);
             if rang {
                 self.counters().timed_sleeps.add(1);
-                local.rang_ns.set(now_ns);
+                local.pace.up(now_ns, self.counters().timers_fired.get());
             }
         }
         if woken_to_search || !handed.is_null() {

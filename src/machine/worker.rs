@@ -23,7 +23,7 @@ use crate::fiber::current;
 use crate::fiber::header::{Header, Home};
 use crate::fiber::runner::Runner;
 use crate::fiber::slab;
-use crate::machine::alarm::Alarm;
+use crate::machine::alarm::{Alarm, Pace};
 use crate::machine::core::Machine;
 use crate::machine::idle::SleepWord;
 use crate::machine::item::Item;
@@ -138,8 +138,8 @@ pub(crate) struct Local {
     /// This thread's cheap clock, and what it last said.
     pub cycles: Cycles,
     pub soon_ns: Cell<u64>,
-    /// When it was last woken for a deadline; and whether nothing else has come to it since.
-    pub rang_ns: Cell<u64>,
+    /// How often it gets up for deadlines; and whether nothing else has come to it since it last did.
+    pub pace: Pace,
     pub rang: Cell<bool>,
     /// While it sleeps: when it must be up again for its fibers' deadlines. `NEVER`: it need not, or is up, or the
     /// machine floats.
@@ -222,7 +222,7 @@ impl Worker {
                 clock_ns: Cell::new(0),
                 cycles: Cycles::new(),
                 soon_ns: Cell::new(0),
-                rang_ns: Cell::new(0),
+                pace: Pace::new(),
                 rang: Cell::new(false),
                 due_ns: Cell::new(NEVER),
                 fair_class: Cell::new(0),
@@ -269,7 +269,7 @@ impl Worker {
         local.polled_ns.set(0);
         local.clock_ns.set(0);
         local.soon_ns.set(0);
-        local.rang_ns.set(0);
+        local.pace.begin();
         local.rang.set(false);
         // The first lone push of a young machine has no sentinel to rely on (SHARED-3).
         local.lone_notify.set(true);

@@ -82,6 +82,7 @@ impl LocalRuntime {
     }
 
     fn work_until(&self, mut done: impl FnMut(Own) -> bool) {
+        let _punctual = os::thread::Punctual::begin();
         // SAFETY: not Send, so this thread alone is ever the worker; we hold the machine.
         let (me, before) = unsafe { Own::enter(self.machine.workers[0]) };
         struct Leave(*const Home);
