@@ -155,6 +155,11 @@ unsafe impl Placed for Header {
         os::prefetch(node.cast());
         os::prefetch(node.cast::<u8>().wrapping_add(64));
     }
+
+    fn fetch_near(&self) {
+        // It has started, and keeps its stack until it ends: this is read by whoever has the heap.
+        Runner::prefetch(self.runner.get());
+    }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

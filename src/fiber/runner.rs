@@ -123,6 +123,14 @@ impl Runner {
         }
     }
 
+    /// Tells the processor that a fiber will soon start on this stack.
+    pub(crate) fn prefetch_on(stack: StackRef) {
+        let runner = stack.head().cast::<Runner>().as_ptr();
+        // What `on` looks at lies in the second line.
+        os::prefetch(runner.cast::<u8>().wrapping_add(64));
+        Self::prefetch(runner);
+    }
+
     /// Tells the processor that this runner will soon be resumed.
     pub(crate) fn prefetch(runner: *const Runner) {
         // The record, and the newest frames below it.

@@ -25,7 +25,6 @@ use parking_lot::Mutex;
 use crate::fiber::alarm::NEVER;
 use crate::fiber::header::{FiberRef, Header};
 use crate::fiber::reasons::Reasons;
-use crate::fiber::runner::Runner;
 use crate::machine::core::Machine;
 use crate::machine::wake::wake;
 use crate::machine::worker::{Own, Worker};
@@ -373,8 +372,6 @@ impl Own {
                 Due::Pinned(header) => {
                     // SAFETY: at home here, and had an entry: it has not ended.
                     let fiber = unsafe { &*header };
-                    // Of many that wake at once most have lain long: their stacks are in no cache.
-                    Runner::prefetch(fiber.runner.get());
                     self.wake_at_home(fiber, TIMEOUT);
                 }
                 Due::Floating(fiber) => {

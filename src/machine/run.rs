@@ -97,7 +97,12 @@ impl Own {
             if magazine.is_empty() {
                 self.machine().pool.take(class, magazine, MAGAZINE_REFILL)?;
             }
-            Ok(magazine.pop())
+            let stack = magazine.pop();
+            // Where many fibers start, stacks come from the pool, and have lain there for long.
+            if let Some(&next) = magazine.last() {
+                Runner::prefetch_on(next);
+            }
+            Ok(stack)
         });
         match taken {
             // SAFETY: from the magazine, so ours and without a fiber.

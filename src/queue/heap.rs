@@ -6,7 +6,7 @@
 //!
 //! An entry that moves must be found again. Its place is written into a small table, by row, and not into the
 //! node: among a million of them most lie in no cache, and a pop moves ten entries. A node is touched when it
-//! goes in and when it comes out; a little before it comes out it is fetched.
+//! goes in and when it comes out. A little before that it is fetched, and then what lies behind it.
 //!
 //! HEAP-1: a node is in at most one heap; while it is in one, `row` says which of the table's rows is its, and 0
 //! says that it is in none. Nobody but the heap changes `row`.
@@ -26,8 +26,11 @@ pub(crate) unsafe trait Placed {
     /// Its row in the table of its heap; 0: it is in none.
     fn row(&self) -> &Cell<u32>;
 
-    /// It will soon be first.
+    /// It will soon be first: fetches it.
     fn fetch(node: *const Self);
+
+    /// It will be first very soon: fetches what will be used then. It was fetched itself, mostly.
+    fn fetch_near(&self);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +40,10 @@ struct Entry {
 }
 
 const ROOT: usize = 3;
-/// What comes up to a place before this one, to the root's grandchildren, is fetched: some ten others go first.
-const FETCHED: usize = ROOT + 1 + 4 + 16;
+/// Places before this one are the root's and its children's.
+const NEAR: usize = ROOT + 1 + 4;
+/// And before this one also its grandchildren's: what comes up there is fetched, as some ten others go first.
+const FETCHED: usize = NEAR + 16;
 const CAPACITY_MIN: usize = 256;
 
 /// See the head of the file.
@@ -173,8 +178,13 @@ impl<N: Placed> Heap<N> {
             if entry.at_ns <= other.at_ns {
                 break;
             }
-            if hole < FETCHED && least >= FETCHED {
-                N::fetch(self.node(other.row));
+            if hole < FETCHED {
+                if least >= FETCHED {
+                    N::fetch(self.node(other.row));
+                } else if hole < NEAR && least >= NEAR {
+                    // SAFETY: in the heap, so alive.
+                    unsafe { &*self.node(other.row) }.fetch_near();
+                }
             }
             self.put(hole, other);
             hole = least;

@@ -17,6 +17,7 @@ unsafe impl Placed for Node {
     }
 
     fn fetch(_: *const Self) {}
+    fn fetch_near(&self) {}
 }
 
 fn nodes(count: usize) -> Vec<Node> {
