@@ -8,7 +8,7 @@
 //! Slack. An entry says the latest moment at which its fiber is to be woken: a sixteenth of its time later than
 //! its deadline, half a millisecond at the most. A worker that is awake serves whatever is due; one that sleeps
 //! gets up for the first deadline, or, if deadlines are dense, not before a pause since it last got up for one, but by
-//! the first entry's latest moment. The pause grows with the number of deadlines of late (`Pace`): up to some thousand
+//! the first entry's latest moment. The pause grows with the number of deadlines of late (`pace.rs`): up to some thousand
 //! a second each is worth a wake-up, which is a few percent of a CPU; a million sleepers are woken in a few thousand
 //! batches. (The kernel's timers have such ranges too; its slack for threads is 50 us, and none for ours.)
 //!
@@ -41,63 +41,6 @@ const SERVED_MAX: usize = 256;
 pub(crate) const SLACK_MAX_NS: u64 = 500_000;
 /// Which part of the time until its deadline that is.
 const SLACK_PART: u64 = 16;
-
-/// So many deadlines a millisecond may each wake a worker,
-const PUNCTUAL_PER_MS: u64 = 8;
-/// and for each that there are more of, it pauses so long between two wake-ups; `SLACK_MAX_NS` at the most.
-const PAUSE_STEP_NS: u64 = 50_000;
-/// Over so long they are counted, at least.
-const PACE_NS: u64 = 8_000_000;
-
-/// How dense a worker's deadlines are, and how long it therefore pauses between two wake-ups for them.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    begin_ns: Cell<u64>,
-    /// How many fibers had been woken for deadlines by then.
-    begin_fired: Cell<u64>,
-    pause_ns: Cell<u64>,
-    /// When the worker last got up for a deadline.
-    up_ns: Cell<u64>,
-}
-
-impl Pace {
-    pub(crate) const fn new() -> Self {
-        Self {
-            begin_ns: Cell::new(0),
-            begin_fired: Cell::new(0),
-            pause_ns: Cell::new(0),
-            up_ns: Cell::new(0),
-        }
-    }
-
-    /// For a new machine.
-    pub(crate) fn begin(&self) {
-        self.begin_ns.set(0);
-        self.begin_fired.set(0);
-        self.pause_ns.set(0);
-        self.up_ns.set(0);
-    }
-
-    /// The worker got up for a deadline; so many fibers have been woken for theirs so far.
-    pub(crate) fn up(&self, now_ns: u64, fired: u64) {
-        self.up_ns.set(now_ns);
-        let passed_ns = now_ns.saturating_sub(self.begin_ns.get());
-        if passed_ns < PACE_NS {
-            return;
-        }
-        let since = fired.saturating_sub(self.begin_fired.get());
-        let per_ms = since.saturating_mul(1_000_000) / passed_ns;
-        let pause_ns = per_ms.saturating_sub(PUNCTUAL_PER_MS) * PAUSE_STEP_NS;
-        self.pause_ns.set(pause_ns.min(SLACK_MAX_NS));
-        self.begin_ns.set(now_ns);
-        self.begin_fired.set(fired);
-    }
-
-    /// Before then it need not get up for a deadline.
-    fn next_up_ns(&self) -> u64 {
-        self.up_ns.get().saturating_add(self.pause_ns.get())
-    }
-}
 
 /// The latest moment at which to serve a deadline.
 #[inline]

@@ -233,3 +233,27 @@ mod thread_ {
         assert!((2_000_000..=start.elapsed().as_nanos()).contains(&passed_ns));
     }
 }
+
+#[test]
+fn a_punctual_thread_is_again_as_it_was_and_others_may_be() {
+    use rustix::thread::current_timer_slack as slack;
+    let ask = || {
+        let before = slack().unwrap();
+        {
+            let _punctual = thread::Punctual::begin();
+            assert_eq!(slack().unwrap(), 1);
+            let inherits = || {
+                let inherited = slack().unwrap();
+                thread::unpunctual();
+                (inherited, slack().unwrap())
+            };
+            let inherited = std::thread::spawn(inherits).join().unwrap();
+            assert_eq!(inherited, (1, before));
+            // One inside another changes nothing.
+            drop(thread::Punctual::begin());
+            assert_eq!(slack().unwrap(), 1);
+        }
+        assert_eq!(slack().unwrap(), before);
+    };
+    std::thread::spawn(ask).join().unwrap();
+}
