@@ -245,6 +245,7 @@ impl<N: Placed> Heap<N> {
     fn take_row(&mut self) -> u32 {
         if self.free == 0 {
             self.rows += 1;
+            debug_assert!((self.rows as usize) < self.capacity(), "HEAP-2");
             return self.rows;
         }
         let row = self.free;

@@ -12,9 +12,9 @@
 //! reported. What never waits (a long computation, a blocking system call) is not interrupted.
 //!
 //! All times are of the monotonic clock (`CLOCK_MONOTONIC`): it is not set when the date is, and stands still
-//! while the system is suspended. Nothing wakes early. How late: a lone fiber on an idle machine by some 25
-//! microseconds, a plain thread by some 70; where many sleep, they are woken in batches, each at most a sixteenth
-//! of its time and half a millisecond later than it might be; and by what runs before on a busy machine.
+//! while the system is suspended. Nothing wakes early. How late: on an idle machine by some 25 microseconds, a plain
+//! thread by some 70; where more than some thousand a second are woken, they are woken in batches, each at most a
+//! sixteenth of its time and half a millisecond later than it might be; and by what runs before on a busy machine.
 //! In a run of [`testing`](crate::testing) time is virtual: see there.
 
 mod interval;
