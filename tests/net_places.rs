@@ -236,7 +236,8 @@ fn a_socket_outlives_the_machine_that_watched_it() {
         // A fiber of the second waits for what is registered with the first, as that ends.
         let fiber = second.spawn(read(&server));
         eventually(|| is_waiting(&second));
-        assert_eq!(second.metrics().io_sources, 0);
+        // A pinned one has it moved to its own worker; where fibers float it stays.
+        assert_eq!(second.metrics().io_sources, u64::from(mode == Mode::Pinned));
         drop(first);
         eventually(|| second.metrics().io_sources == 1);
         (&*client).write_all(&[2]).unwrap();

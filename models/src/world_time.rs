@@ -1,4 +1,4 @@
-//! Models of time: a park that may time out, the dues of sleeping workers. Included into each variant.
+//! Models of time: a park that may time out, the dues of floating machines' heaps. Included into each variant.
 
 use super::dues::Dues;
 
@@ -38,8 +38,11 @@ pub(crate) fn a_timed_park_ends_once() {
 /// What the models' timer is set to; `u64::MAX`: it is not, or has gone off.
 type TimerCell = AtomicU64;
 
-/// One turn of the poller: if the timer has gone off it rings.
-fn poll(now_ns: u64, dues: &Dues, timer: &TimerCell, workers: &[SleepWord; 2]) {
+/// A heap: when its first entry comes up, 0 for none; served by whoever hears of its due.
+type Heap = AtomicU64;
+
+/// One turn of a poller: if the timer has gone off it rings, and serves the heaps.
+fn poll(now_ns: u64, dues: &Dues, timer: &TimerCell, heaps: &[Heap; 2]) {
     // The kernel's part: it goes off once for each setting.
     let at_ns = timer.load(Ordering::Acquire);
     if at_ns > now_ns
@@ -51,44 +54,44 @@ fn poll(now_ns: u64, dues: &Dues, timer: &TimerCell, workers: &[SleepWord; 2]) {
     }
     let mut due = Vec::new();
     let set = |at_ns| timer.store(at_ns, Ordering::Release);
-    dues.ring(now_ns, set, |worker| due.push(worker));
-    for worker in due {
-        let _ = workers[worker].notify();
+    dues.ring(now_ns, set, |heap| due.push(heap));
+    for heap in due {
+        if heaps[heap].load(Ordering::Acquire) <= now_ns {
+            heaps[heap].store(0, Ordering::Release);
+        }
     }
 }
 
-/// Two workers state their dues and sleep, while the poller rings for the first that it hears of: whoever sleeps
-/// beyond its due is notified, or the timer is set to go off for it (DUES-1).
+/// Two heaps get their first entries, and state their dues, while a poller rings for the first that it hears of:
+/// each is served, or the timer is set to go off for it (DUES-1).
 pub(crate) fn every_due_rings() {
     let dues = Arc::new(Dues::new(2));
     let timer = Arc::new(TimerCell::new(u64::MAX));
-    let workers = Arc::new([SleepWord::new(), SleepWord::new()]);
-    let sleeper = |index: usize, at_ns: u64| {
-        let (dues, timer, workers) = (dues.clone(), timer.clone(), workers.clone());
+    let heaps = Arc::new([Heap::new(0), Heap::new(0)]);
+    let armed = |index: usize, at_ns: u64| {
+        let (dues, timer, heaps) = (dues.clone(), timer.clone(), heaps.clone());
         move || {
-            workers[index].lie_down();
+            heaps[index].store(at_ns, Ordering::Release);
             dues.want(index, at_ns, |at_ns| timer.store(at_ns, Ordering::Release));
         }
     };
-    let other = thread::spawn(sleeper(1, 7));
+    let other = thread::spawn(armed(1, 7));
     let poller = thread::spawn({
-        let (dues, timer, workers) = (dues.clone(), timer.clone(), workers.clone());
+        let (dues, timer, heaps) = (dues.clone(), timer.clone(), heaps.clone());
         // Between the two dues.
-        move || poll(6, &dues, &timer, &workers)
+        move || poll(6, &dues, &timer, &heaps)
     });
-    sleeper(0, 5)();
+    armed(0, 5)();
     other.join().unwrap();
     poller.join().unwrap();
     // From here on only the timer moves anything.
     for _ in 0..3 {
-        poll(10, &dues, &timer, &workers);
+        poll(10, &dues, &timer, &heaps);
     }
-    assert!(workers.iter().all(SleepWord::is_notified), "a due is lost");
-    // One that has risen takes back its due, and is not robbed of the next one.
-    workers[0].rise();
-    assert!(dues.take_back(0), "it was woken for its due");
-    workers[0].lie_down();
+    let served = |heap: &Heap| heap.load(Ordering::Relaxed) == 0;
+    assert!(heaps.iter().all(served), "a due is lost");
+    // Those that were served are no dues any more, so later ones set the timer.
+    assert_eq!(dues.next(), None);
     dues.want(0, 20, |at_ns| timer.store(at_ns, Ordering::Release));
     assert_eq!(timer.load(Ordering::Relaxed), 20);
-    assert!(!dues.take_back(0), "nothing has rung for the new one");
 }

@@ -26,8 +26,9 @@ use crate::machine::worker::Own;
 use crate::os::poll::block_on;
 use crate::os::socket::would_block;
 use crate::primitive::light_fence;
+use crate::reactor::Reactor;
 use crate::reactor::readiness::{Direction, Found};
-use crate::reactor::table::Record;
+use crate::reactor::table::{Inner, Record};
 use crate::wait::cancel::{self, Me};
 
 /// After so many calls on descriptors that found them ready, the others get their turn.
@@ -145,7 +146,7 @@ impl Source {
             return Ok(block(record, fd, direction, until_ns));
         };
         // Whoever watches it: what comes from outside would come at another moment in each run.
-        let own = worker.machine().reactor.as_ref().ok_or_else(driven)?;
+        let reactor = worker.machine().reactor.as_ref().ok_or_else(driven)?;
         if park::must_block(worker) {
             return Ok(block(record, fd, direction, until_ns));
         }
@@ -154,17 +155,16 @@ impl Source {
         let waiter = Waiter::new(header, direction);
         {
             let mut inner = record.inner.lock();
-            if inner
-                .reactor
-                .as_ref()
-                .is_none_or(|reactor| reactor.is_left_behind())
-            {
-                if own.watch(fd, record)? {
+            if let Some(reactor) = place(&mut inner, worker, reactor) {
+                if reactor.watch(fd, record)? && reactor.is_shared() {
                     light_fence();
                     worker.machine().rouse_dedicated();
                 }
                 self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
-                inner.reactor = Some(Arc::clone(own));
+                // Only now: those who wait already would be told nothing if the new one refused.
+                if let Some(old) = inner.reactor.replace(Arc::clone(reactor)) {
+                    old.forget(fd);
+                }
             }
             if !record.readiness.announce(direction) {
                 return Ok(Waited::Try);
@@ -208,6 +208,27 @@ impl Source {
             };
         }
     }
+}
+
+/// Where a descriptor is to be registered before a fiber of that worker waits for it; `None`: it is well where it is
+/// (TABLE-3).
+fn place(
+    inner: &mut Inner,
+    worker: Own,
+    shared: &'static Arc<Reactor>,
+) -> Option<&'static Arc<Reactor>> {
+    let own = worker.machine().own_reactors.get(worker.index());
+    let moves = match &inner.reactor {
+        Some(at) if at.is_left_behind() => false,
+        Some(at) if at.is_shared() || own.is_some_and(|own| Arc::ptr_eq(own, at)) => return None,
+        Some(_) => true,
+        None => false,
+    };
+    // A connection that is accepted, or made, here, and used there from then on, moves once; what is used by turns is
+    // shared.
+    let settles = !moves || (inner.waiters.len() == 0 && !inner.has_moved);
+    inner.has_moved |= moves;
+    own.filter(|_| settles).or(Some(shared))
 }
 
 /// A call that is not waited for.
@@ -261,6 +282,7 @@ impl Drop for Source {
         let Some(record) = self.record else { return };
         let mut inner = record.inner.lock();
         debug_assert_eq!(inner.waiters.len(), 0, "who waits borrows the source");
+        inner.has_moved = false;
         if let Some(reactor) = inner.reactor.take() {
             let fd: RawFd = self.fd.load(Ordering::Relaxed);
             // SAFETY: its owner closes it after this (`Watched`). If it did not keep it open, against the rules of

@@ -12,7 +12,7 @@ use crate::fiber::header::Ending;
 use crate::fiber::word::Kind;
 use crate::machine::baton::Baton;
 use crate::machine::clock::Clock;
-use crate::machine::config::Config;
+use crate::machine::config::{Config, Poller};
 use crate::machine::dues::Dues;
 use crate::machine::metrics::{Metrics, Sums};
 use crate::machine::shared::{STOP, SharedQueue};
@@ -36,7 +36,9 @@ pub(crate) struct Machine {
     pub dues: Dues,
     /// None in the deterministic mode: there the driver brings what happens outside.
     pub reactor: Option<Arc<Reactor>>,
-    /// Who waits there.
+    /// Each worker's own reactor, for what only its fibers wait for. None where fibers float, or workers do not poll.
+    pub own_reactors: Box<[Arc<Reactor>]>,
+    /// Who waits in the shared one.
     pub baton: Baton,
     /// The dedicated thread: it is to end; it is to give stacks back in a while.
     pub polling_ends: AtomicBool,
@@ -101,6 +103,13 @@ impl Machine {
             Clock::Monotonic => Some(Arc::new(Reactor::new()?)),
             Clock::Virtual(_) => None,
         };
+        let own_reactors = match &reactor {
+            Some(shared) if !config.floating && config.poller == Poller::Workers => (0..config
+                .workers)
+                .map(|_| Ok(Arc::new(Reactor::of_worker(shared)?)))
+                .collect::<io::Result<_>>()?,
+            _ => Box::default(),
+        };
         let seed = config.seed.unwrap_or_else(os::clock::now_ns);
         let workers: Box<[&'static Worker]> = (0..config.workers)
             .map(|i| Worker::take_record(i, seed.wrapping_add(i as u64)))
@@ -112,6 +121,7 @@ impl Machine {
             class,
             dues: Dues::new(config.workers),
             reactor,
+            own_reactors,
             baton: Baton::new(),
             polling_ends: AtomicBool::new(false),
             process: os::fork::generation(),
@@ -134,7 +144,9 @@ impl Machine {
         });
         for (index, worker) in machine.workers.iter().enumerate() {
             worker.set_machine(Arc::as_ptr(&machine));
-            if let Some(reactor) = &machine.reactor {
+            // There it waits.
+            let own = machine.own_reactors.get(index);
+            if let Some(reactor) = own.or(machine.reactor.as_ref()) {
                 worker
                     .bell()
                     .and_then(|bell| reactor.watch_bell(bell, index))
@@ -385,7 +397,7 @@ impl Machine {
             poll_takeovers: self.stood_in.load(Ordering::Relaxed),
             io_events: sums.io_events + self.stand_in_events.load(Ordering::Relaxed),
             io_spurious: sums.io_spurious,
-            io_sources: self.reactor.as_ref().map_or(0, |reactor| reactor.sources()),
+            io_sources: self.reactors().map(|reactor| reactor.sources()).sum(),
             timers_pending: sums.timers_pending,
             timers_fired: sums.timers_fired,
             timer_sets: sums.timed_sleeps + self.dues.settings(),

@@ -1,16 +1,14 @@
-//! Dues: when workers that sleep in the reactor want to be woken for their deadlines, and what the machine's one timer
-//! is set to. (Who sleeps on a futex has its timeout. Of a floating machine each heap's first entry is a due, whatever its
-//! worker does: see `alarm.rs`.)
+//! Dues: when the heaps of a floating machine want to be served, whoever does it, and what the machine's one timer
+//! is set to. (A pinned fiber's deadline is its home's business, which sleeps until then.)
 //!
-//! Pure: the timer and the workers' sleep words are the callers'. Everything is under one lock, which is held
+//! Pure: the timer and the heaps are the callers'. Everything is under one lock, which is held
 //! over the setting of the timer (a call that never blocks), so that two settings cannot overtake each other.
 //!
-//! DUES-1: for every worker that sleeps with a due, the timer is set to that moment or an earlier one, or the
-//! poller is on its way to `ring`. A worker states its due after it is `ASLEEP` (`idle.rs`) and before it
-//! blocks; `ring` takes the due out before its worker is notified, so a worker that has risen and lain down
-//! again with a new due is not robbed of it: at worst it is notified for nothing.
-//! DUES-2: the timer is set anew only for an earlier moment than it is set to, and when it has gone off. A due
-//! that was taken back leaves the timer as it is; then it goes off once for nothing.
+//! DUES-1: for every heap with a due, the timer is set to that moment or an earlier one, or a poller is on its way to
+//! `ring`, or from there to the heap. `ring` takes the due out before its heap is served, and the server states what
+//! is first then; so a due that is stated meanwhile is not lost: at worst the heap is looked at for nothing.
+//! DUES-2: the timer is set anew only for an earlier moment than it is set to, and when it has gone off. An entry
+//! that was taken out of its heap leaves due and timer as they are; then it goes off once for nothing.
 
 use crate::fiber::alarm::NEVER;
 use crate::primitive::Mutex;
@@ -23,7 +21,7 @@ pub(crate) struct Dues {
 
 #[derive(Debug)]
 struct Inner {
-    /// By worker; `NEVER`: it sleeps without one, or does not sleep.
+    /// By the heap's worker; `NEVER`: none.
     wanted: Vec<u64>,
     timer: u64,
     settings: u64,
@@ -40,7 +38,7 @@ impl Dues {
         }
     }
 
-    /// By a worker about to sleep in the reactor: wake me then. `set` sets the timer.
+    /// Under the heap's lock: serve it then. `set` sets the timer.
     pub(crate) fn want(&self, worker: usize, at_ns: u64, set: impl FnOnce(u64)) {
         let mut inner = self.inner.lock();
         inner.wanted[worker] = at_ns;
@@ -51,13 +49,8 @@ impl Dues {
         }
     }
 
-    /// By a worker that has risen: true if it was woken for its due, or is about to be.
-    pub(crate) fn take_back(&self, worker: usize) -> bool {
-        std::mem::replace(&mut self.inner.lock().wanted[worker], NEVER) == NEVER
-    }
-
-    /// By the poller, when the timer has gone off: calls `due` for each worker whose time has come, and sets the
-    /// timer for the others. `due` is called under the lock; the worker is notified after it.
+    /// By a poller, when the timer has gone off: calls `due` for each heap whose time has come, and sets the
+    /// timer for the others. `due` is called under the lock; the heap is served after it.
     pub(crate) fn ring(&self, now_ns: u64, set: impl FnOnce(u64), mut due: impl FnMut(usize)) {
         let mut inner = self.inner.lock();
         let mut next = NEVER;
@@ -83,7 +76,7 @@ impl Dues {
         next.filter(|&next| next != NEVER)
     }
 
-    /// Shows when each worker wants to be woken; `NEVER`: it does not. For the deterministic mode.
+    /// Shows when each heap wants to be served; `NEVER`: never. For the deterministic mode.
     pub(crate) fn show<R>(&self, f: impl FnOnce(&[u64]) -> R) -> R {
         f(&self.inner.lock().wanted)
     }

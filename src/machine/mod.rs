@@ -7,8 +7,8 @@
 //! | `pick`, `run` | what runs next; the switch, and what follows it |
 //! | `park`, `wake` | how a fiber waits; how it is made runnable |
 //! | `queue_work`, `search`, `sleep`, `idle` | where work is put, how it is found elsewhere, how workers sleep |
-//! | `alarm`, `pace`, `dues` | deadlines of fibers; how often a worker gets up for them; dues of whoever sleeps in the reactor |
-//! | `poll`, `baton` | what happens outside, and who waits for it |
+//! | `alarm`, `pace`, `dues` | deadlines of fibers; how often a worker gets up for them; of floating ones |
+//! | `outside`, `poll`, `baton` | how workers learn what happens outside; the dedicated thread; which of them waits |
 //! | `shared` | the lists and the idle list, under one lock |
 //! | `stop`, `starve` | the end of a machine; fibers without a stack |
 //! | `config`, `offload`, `metrics`, `clock`, `rng` | options (`offload`: the blocking pool's), counters, and the two seams of chance and time |
@@ -23,6 +23,7 @@ pub(crate) mod idle;
 pub(crate) mod item;
 pub(crate) mod metrics;
 pub(crate) mod offload;
+pub(crate) mod outside;
 pub(crate) mod pace;
 pub(crate) mod park;
 pub(crate) mod pick;

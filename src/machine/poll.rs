@@ -1,11 +1,10 @@
-//! Poll: who looks into the reactor, and what becomes of what has happened there.
+//! Poll: what becomes of what has happened in a reactor; and the machine's dedicated thread.
 //!
-//! Workers look in passing: when they run dry, and every now and then while they do not. One that has nothing to do
-//! takes the baton (`baton.rs`) and blocks in the reactor. The machine's dedicated thread stands in for them while
-//! all are busy and none looks; and it gives memory of idle stacks back.
-//! A worker that sleeps in the reactor states when it must be up again for its fibers' deadlines (`dues.rs`); the one
-//! timer is set for the earliest due. One that sleeps on its futex comes up by itself, one that runs looks at the clock
-//! (`alarm.rs`).
+//! That stands in for the workers, who look into the shared reactor themselves (`outside.rs`), while all are busy and none
+//! looks; and it gives memory of idle stacks back.
+//! A sleeping worker comes up for its fibers' deadlines by itself, by its futex call's timeout or its own reactor's
+//! timer; one that runs looks at the clock (`alarm.rs`). Only floating fibers' deadlines are the machine's (`dues.rs`):
+//! the shared reactor's timer is set for the earliest of them, and whoever looks there serves them.
 
 use std::io;
 use std::sync::Arc;
@@ -13,18 +12,16 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::fiber::alarm::NEVER;
 use crate::fiber::reasons::Reasons;
 use crate::machine::baton::{DEEP, NAPS, Watch};
 use crate::machine::config::Poller;
 use crate::machine::core::Machine;
-use crate::machine::wake::{notify, pay_with};
-use crate::machine::worker::{Own, Worker};
+use crate::machine::wake::pay_with;
 use crate::os::{self, futex};
 use crate::primitive::light_fence;
 use crate::reactor::readiness::{Event, Told};
 use crate::reactor::table::Record;
-use crate::reactor::{Events, Happened, MACHINE_BELL};
+use crate::reactor::{Events, Happened, MACHINE_BELL, Reactor};
 
 /// How long between two rounds of giving stacks back to the kernel.
 const UPKEEP_NS: u64 = 50_000_000;
@@ -34,11 +31,9 @@ const NAP: Duration = Duration::from_micros(500);
 const NAP_MAX: Duration = Duration::from_millis(2);
 /// The longest that it blocks there before it looks whether the workers do so again.
 const STAND_IN_NS: u64 = 100_000_000;
-/// How often a busy worker looks.
-const LOOK_EVERY_NS: u64 = 50_000;
 
 /// Tells those who wait for what that event brings.
-fn tell(record: &'static Record, generation: u32, event: Event) {
+pub(crate) fn tell(record: &'static Record, generation: u32, event: Event) {
     let Told::Wake { read, write } = record.readiness.event(generation, event) else {
         return;
     };
@@ -134,7 +129,7 @@ impl Machine {
                         };
                         let timeout_ns = left.into_iter().chain(longest_ns).min();
                         reactor.wait(&mut events, timeout_ns);
-                        match self.bring(&events, None).bell {
+                        match self.bring(&events).bell {
                             None => {}
                             Some(MACHINE_BELL) if self.polling_ends() => {}
                             Some(MACHINE_BELL) => reactor.silence(),
@@ -149,11 +144,8 @@ impl Machine {
         // Fibers of other machines may wait for what was registered here: they register with their own.
         for record in Record::all() {
             let mut inner = record.inner.lock();
-            let ours = inner
-                .reactor
-                .as_ref()
-                .is_some_and(|own| Arc::ptr_eq(own, reactor));
-            if ours {
+            let is_ours = |own| self.reactors().any(|ours| Arc::ptr_eq(own, ours));
+            if inner.reactor.as_ref().is_some_and(is_ours) {
                 inner.reactor = None;
                 drop(inner);
                 tell(record, record.readiness.generation(), Event::ALL);
@@ -163,7 +155,7 @@ impl Machine {
 
     /// True if some thread is to block in the reactor. Where nothing is registered, sleeping workers do without: a
     /// futex is cheaper to wait on, and more punctual.
-    fn needs_poller(&self) -> bool {
+    pub(crate) fn needs_poller(&self) -> bool {
         let has_sources = self.reactor.as_ref().is_some_and(|own| own.has_sources());
         has_sources || self.config.floating || self.config.poller == Poller::Dedicated
     }
@@ -211,7 +203,7 @@ impl Machine {
         let mut between = || {
             if let Some(reactor) = &self.reactor {
                 reactor.wait(events, Some(0));
-                self.bring(events, None);
+                self.bring(events);
             }
         };
         *at_ns = if self.pool.keep_up(now_ns, &mut between) {
@@ -221,25 +213,19 @@ impl Machine {
         };
     }
 
-    /// Tells everybody whom the events concern. By a poller; `me`: a worker, which is not notified but told.
-    fn bring(&self, events: &Events, me: Option<&'static Worker>) -> Brought {
+    /// Tells everybody whom the events concern. By the dedicated thread.
+    fn bring(&self, events: &Events) -> Happened {
         let happened = Happened::read(events, tell);
-        if me.is_none() {
-            self.stand_in_events
-                .fetch_add(happened.sources as u64, Ordering::Relaxed);
-        }
+        self.stand_in_events
+            .fetch_add(happened.sources as u64, Ordering::Relaxed);
         if happened.timer {
-            self.ring(me);
+            self.ring();
         }
-        Brought {
-            sources: happened.sources,
-            bell: happened.bell,
-        }
+        happened
     }
 
-    /// Wakes the workers whose deadlines have come, but for `me`, which will see for itself; where fibers float it serves
-    /// them.
-    pub(crate) fn ring(&self, me: Option<&'static Worker>) {
+    /// Floating: serves the heaps whose first deadlines have come.
+    pub(crate) fn ring(&self) {
         let now_ns = self.clock.now_ns();
         let mut due = Vec::new();
         self.dues.ring(
@@ -248,113 +234,18 @@ impl Machine {
             |index| due.push(index),
         );
         for index in due {
-            let worker = self.workers[index];
-            if self.config.floating {
-                self.serve_floating(worker, now_ns);
-            } else if me.is_none_or(|me| !std::ptr::eq(me, worker)) {
-                notify(worker);
-            }
+            self.serve_floating(self.workers[index], now_ns);
         }
+    }
+
+    /// The shared one, and the workers' own.
+    pub(crate) fn reactors(&self) -> impl Iterator<Item = &Arc<Reactor>> {
+        self.reactor.iter().chain(&self.own_reactors)
     }
 
     pub(crate) fn set_timer(&self, at_ns: u64) {
         if let Some(reactor) = &self.reactor {
             reactor.set_timer(Some(at_ns));
         }
-    }
-}
-
-/// What a look into the reactor brought.
-#[derive(Clone, Copy, Debug)]
-struct Brought {
-    /// So many descriptors have changed.
-    sources: usize,
-    /// The bell of that worker rings, or the machine's.
-    bell: Option<usize>,
-}
-
-impl Own {
-    /// True if there is something to look for outside, for a worker.
-    pub(crate) fn has_sources(self) -> bool {
-        let machine = self.machine();
-        let reactor = machine.reactor.as_ref();
-        machine.config.poller == Poller::Workers
-            && reactor.is_some_and(|reactor| reactor.has_sources())
-    }
-
-    /// True if this worker, about to sleep, is to wait in the reactor.
-    pub(crate) fn takes_baton(self) -> bool {
-        let machine = self.machine();
-        machine.config.poller == Poller::Workers
-            && machine.needs_poller()
-            && machine.baton.take(self.index())
-    }
-
-    /// True if a busy worker should look into the reactor again.
-    #[inline]
-    pub(crate) fn should_look_outside(self) -> bool {
-        self.has_sources()
-            && self.soon_ns().wrapping_sub(self.local().polled_ns.get()) >= LOOK_EVERY_NS
-    }
-
-    /// Looks into the reactor without waiting. True if descriptors have changed.
-    pub(crate) fn look_outside(self) -> bool {
-        let machine = self.machine();
-        let Some(reactor) = &machine.reactor else {
-            return false;
-        };
-        self.local().polled_ns.set(self.soon_ns());
-        machine.baton.looked();
-        let brought = self.local().events.with(|events| {
-            reactor.wait(events, Some(0));
-            machine.bring(events, Some(self.worker()))
-        });
-        self.count(brought);
-        brought.sources != 0
-    }
-
-    /// By a worker that is down and holds the baton: waits in the reactor until notified, or until its due, or for
-    /// that long. True if it is to rise, as one of its fibers may go on.
-    pub(crate) fn wait_outside(self, timeout: Option<Duration>) -> bool {
-        let machine = self.machine();
-        let word = &self.worker().sleep;
-        let Some(reactor) = &machine.reactor else {
-            return false;
-        };
-        if !word.begin_polling() {
-            return true;
-        }
-        machine.baton.looked();
-        let due_ns = self.local().due_ns.get();
-        if due_ns != NEVER {
-            // ASLEEP, and from here on we block unless notified (DUES-1).
-            let set = |at_ns| machine.set_timer(at_ns);
-            machine.dues.want(self.index(), due_ns, set);
-        }
-        let (notified, brought) = self.local().events.with(|events| {
-            reactor.wait(events, timeout.map(|timeout| timeout.as_nanos() as u64));
-            // From here on a notifier, ourselves among them, need not ring.
-            let notified = !word.end_polling();
-            (notified, machine.bring(events, Some(self.worker())))
-        });
-        if due_ns != NEVER {
-            // Whether it was rung for, the clock will tell.
-            let _ = machine.dues.take_back(self.index());
-        }
-        if notified {
-            self.worker().silence();
-        }
-        if let Some(worker) = brought.bell.and_then(|index| machine.workers.get(index)) {
-            // Another's rings for nothing: while we hold the baton no other worker waits here. It was rung for one
-            // that had just come back for another reason.
-            worker.silence();
-        }
-        self.count(brought);
-        notified || self.has_something()
-    }
-
-    fn count(self, brought: Brought) {
-        self.counters().polls.add(1);
-        self.counters().io_events.add(brought.sources as u64);
     }
 }

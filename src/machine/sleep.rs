@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::fiber::alarm::NEVER;
 use crate::machine::idle::ASLEEP;
+use crate::machine::outside::Outside;
 use crate::machine::pick::from_list;
 use crate::machine::worker::{Own, Pick};
 use crate::os::futex;
@@ -54,9 +55,9 @@ impl Own {
                 _ if machine.is_starving() => Some(RETRY),
                 _ => None,
             };
-            if self.takes_baton() {
-                let rises = self.wait_outside(timeout);
-                if machine.baton.release(|| machine.wants_watch()) {
+            if let Some(whither) = self.goes_outside() {
+                let rises = self.wait_outside(whither, timeout);
+                if whither == Outside::Shared && machine.baton.release(|| machine.wants_watch()) {
                     futex::wake_one(machine.baton.watch());
                 }
                 if rises {

@@ -145,6 +145,8 @@ pub(crate) struct Local {
     /// While it sleeps: when it must be up again for its fibers' deadlines. `NEVER`: it need not, or is up, or the
     /// machine floats.
     pub due_ns: Cell<u64>,
+    /// What its own reactor's timer was last set to.
+    pub timer_ns: Cell<u64>,
     /// Where the next fair pick begins to look, and which source it prefers.
     pub fair_class: Cell<u32>,
     pub fair_source: Cell<u32>,
@@ -226,6 +228,7 @@ impl Worker {
                 pace: Pace::new(),
                 rang: Cell::new(false),
                 due_ns: Cell::new(NEVER),
+                timer_ns: Cell::new(0),
                 fair_class: Cell::new(0),
                 fair_source: Cell::new(0),
                 rng: Rng::new(1),
@@ -268,6 +271,7 @@ impl Worker {
         local.next_look.set(0);
         local.looked_ns.set(0);
         local.polled_ns.set(0);
+        local.timer_ns.set(0);
         local.clock_ns.set(0);
         local.soon_ns.set(0);
         local.pace.begin();

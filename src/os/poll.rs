@@ -78,6 +78,32 @@ impl Poll {
         )?)
     }
 
+    /// Registers another instance, for `heed`.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(crate) fn watch_other(&self, other: &Self, token: u64) -> io::Result<()> {
+        let flags = EventFlags::empty();
+        Ok(epoll::add(
+            &self.0,
+            &other.0,
+            EventData::new_u64(token),
+            flags,
+        )?)
+    }
+
+    /// From now on it is reported, with `token`, while something has happened in the other instance; or not any more.
+    pub(crate) fn heed(&self, other: &Self, token: u64, heeds: bool) {
+        let flags = if heeds {
+            EventFlags::IN
+        } else {
+            EventFlags::empty()
+        };
+        let done = epoll::modify(&self.0, &other.0, EventData::new_u64(token), flags);
+        // Registered, and both are ours: the kernel has no error to give.
+        debug_assert!(done.is_ok(), "epoll_ctl: {done:?}");
+    }
+
     /// Blocks the calling thread until something has happened, or that long (`None`: for ever); what has happened
     /// is in `events` then. A signal may end it early.
     pub(crate) fn wait(&self, events: &mut Vec<Event>, timeout_ns: Option<u64>) {

@@ -1,9 +1,10 @@
 //! Floor 2: the reactor, all that a machine waits for outside itself: descriptors, its timer, and the bell by which
 //! its other threads reach the one that polls.
 //!
-//! One epoll instance. It knows nothing of workers: the pollers decide what becomes of the events
-//! (`machine/poll.rs`), and who blocks in it (`machine/baton.rs`). `readiness` is what is known of a descriptor,
-//! `table` where that is kept.
+//! One epoll instance, and a timer. A machine has one that its workers share; where fibers stay on their workers each
+//! worker has one of its own besides, for what only its fibers wait for. A reactor knows nothing of workers: the
+//! pollers decide what becomes of the events (`machine/poll.rs`, `machine/outside.rs`), and who blocks in it
+//! (`machine/baton.rs`). `readiness` is what is known of a descriptor, `table` where that is kept.
 
 pub(crate) mod readiness;
 pub(crate) mod table;
@@ -20,6 +21,8 @@ use crate::reactor::table::Record;
 
 // The lower halves of tokens, beyond the table's indices.
 const TIMER: u32 = 0x7fff_ffff;
+/// In a worker's own reactor: the one that it shares.
+const SHARED: u32 = 0x7fff_fffe;
 /// The bell of worker 0; those of the others follow.
 const BELLS: u32 = 0x8000_0000;
 /// In a worker's place: the machine's own bell, which is for the dedicated thread.
@@ -32,7 +35,8 @@ const EVENTS: usize = 32;
 pub(crate) struct Reactor {
     poll: Poll,
     timer: Timer,
-    bell: Bell,
+    /// The machine's, for the dedicated thread. None in a worker's own.
+    bell: Option<Bell>,
     /// How many descriptors are registered.
     sources: AtomicUsize,
     process: u32,
@@ -58,6 +62,8 @@ impl Events {
 pub(crate) struct Happened {
     /// The timer went off.
     pub timer: bool,
+    /// Something has happened in the shared reactor.
+    pub shared: bool,
     /// A bell rings: of that worker, or `MACHINE_BELL`.
     pub bell: Option<usize>,
     /// Descriptors have changed: so many.
@@ -80,6 +86,7 @@ impl Happened {
             let (token, edge) = poll::edge(event);
             match token as u32 {
                 TIMER => happened.timer = true,
+                SHARED => happened.shared = true,
                 bell @ BELLS.. => happened.bell = Some((bell - BELLS) as usize),
                 _ => {
                     happened.sources += 1;
@@ -100,30 +107,63 @@ impl Happened {
     }
 }
 
+fn named(what: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| {
+        let text = format!("the machine's reactor: {what}: {error}");
+        io::Error::new(error.kind(), text)
+    }
+}
+
 impl Reactor {
+    /// A machine's.
+    ///
     /// # Errors
     /// No more descriptors (it needs three), no memory, or no room for another watch; the text names the call.
     pub(crate) fn new() -> io::Result<Self> {
-        let named = |what: &'static str| {
-            move |error: io::Error| {
-                let text = format!("the machine's reactor: {what}: {error}");
-                io::Error::new(error.kind(), text)
-            }
-        };
+        let mut reactor = Self::without_bell()?;
+        let bell = Bell::new().map_err(named("eventfd"))?;
+        reactor
+            .watch_bell(&bell, MACHINE_BELL)
+            .map_err(named("epoll_ctl"))?;
+        reactor.bell = Some(bell);
+        Ok(reactor)
+    }
+
+    /// A worker's own, beside the one that it shares.
+    ///
+    /// # Errors
+    /// As `new`; it needs two.
+    pub(crate) fn of_worker(shared: &Self) -> io::Result<Self> {
+        let reactor = Self::without_bell()?;
+        reactor
+            .poll
+            .watch_other(&shared.poll, SHARED.into())
+            .map_err(named("epoll_ctl"))?;
+        Ok(reactor)
+    }
+
+    fn without_bell() -> io::Result<Self> {
         let poll = Poll::new().map_err(named("epoll_create"))?;
         let timer = Timer::new().map_err(named("timerfd_create"))?;
-        let bell = Bell::new().map_err(named("eventfd"))?;
         poll.watch_timer(&timer, TIMER.into())
-            .map_err(named("epoll_ctl"))?;
-        poll.watch_bell(&bell, u64::from(BELLS) + MACHINE_BELL as u64)
             .map_err(named("epoll_ctl"))?;
         Ok(Self {
             poll,
             timer,
-            bell,
+            bell: None,
             sources: AtomicUsize::new(0),
             process: os::fork::generation(),
         })
+    }
+
+    /// True if it is a machine's: any of its threads may look there.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.bell.is_some()
+    }
+
+    /// Of a worker's own: whether what happens in the shared one ends a `wait` here, too.
+    pub(crate) fn heed(&self, shared: &Self, heeds: bool) {
+        self.poll.heed(&shared.poll, SHARED.into(), heeds);
     }
 
     /// Has that worker's bell heard here. At most once each.
@@ -134,7 +174,7 @@ impl Reactor {
         self.poll.watch_bell(bell, u64::from(BELLS) + worker as u64)
     }
 
-    /// Blocks the calling thread until something has happened, that long at the most (`None`: for ever). Any
+    /// Blocks the calling thread until something has happened, that long at the most (`None`: for ever). Shared: any
     /// thread, and several at a time: an edge is shown to one of them, a ring to all until it is silenced.
     pub(crate) fn wait(&self, events: &mut Events, timeout_ns: Option<u64>) {
         if events.0.capacity() == 0 {
@@ -186,11 +226,15 @@ impl Reactor {
 
     /// Gets the dedicated thread out of `wait`. Any thread.
     pub(crate) fn ring(&self) {
-        self.bell.ring();
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
     }
 
     /// By the dedicated thread: until then nobody blocks in `wait`.
     pub(crate) fn silence(&self) {
-        self.bell.silence();
+        if let Some(bell) = &self.bell {
+            bell.silence();
+        }
     }
 }

@@ -4,6 +4,9 @@
 //! (READY-3), so a poller that comes late with an old token touches a record, and changes nothing.
 //! TABLE-2: `inner.reactor` is the reactor with which the descriptor is registered now; `None`: with none. It
 //! changes under the record's lock only; a waiter looks there, under the same lock, before it lies down.
+//! TABLE-3: with a worker's own reactor it is registered only while all who wait for it are fibers that are at home on
+//! that worker: another's fiber moves it first (`io/source.rs`). So whoever waits can go on only where the one thread
+//! that looks there has come back from whatever it did.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -53,6 +56,8 @@ const LINES_ABOVE: usize = 20;
 pub(crate) struct Inner {
     pub waiters: Waiters<Direction>,
     pub reactor: Option<Arc<Reactor>>,
+    /// It has moved from one worker's own reactor to another's.
+    pub has_moved: bool,
 }
 
 impl Record {
@@ -69,6 +74,7 @@ impl Record {
             inner: Mutex::new(Inner {
                 waiters: Waiters::new(),
                 reactor: None,
+                has_moved: false,
             }),
             near: [const { AtomicPtr::new(ptr::null_mut()) }; 3],
             index: index as u32,

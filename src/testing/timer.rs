@@ -83,7 +83,7 @@ impl Driver {
     /// Every timer whose time has come goes off.
     fn ring(&self) {
         if self.machine().config.floating {
-            self.machine().ring(None);
+            self.machine().ring();
             return;
         }
         let now_ns = self.now_ns();

@@ -1,0 +1,162 @@
+//! Outside: how a worker learns what has happened outside its machine.
+//!
+//! What only its own fibers wait for is registered with its own reactor, in which nobody else looks: they can run nowhere
+//! else. What fibers of several workers wait for is registered with the shared one, and so is everything where fibers
+//! float, or only the dedicated thread polls. A worker looks in passing: when it runs dry, and every now and then while it
+//! does not. One that has nothing to do blocks in its own reactor, if anything is registered there; if it takes the baton
+//! (`baton.rs`), in the shared one too: that is registered with each worker's own, and heeded by who has the baton.
+//!
+//! OUTSIDE-1: a worker whose word is `POLLING` is in a `wait` that its own bell ends: in its own reactor, or, where there
+//! are none, in the shared one, as the holder of the baton.
+//! OUTSIDE-2: what its fibers wait for is registered with its own reactor by itself. So while it sleeps elsewhere nothing
+//! comes there.
+
+use std::time::Duration;
+
+use crate::fiber::alarm::NEVER;
+use crate::machine::config::Poller;
+use crate::machine::poll::tell;
+use crate::machine::worker::Own;
+use crate::reactor::{Events, Happened, Reactor};
+
+/// How often a busy worker looks.
+const LOOK_EVERY_NS: u64 = 50_000;
+
+/// How a worker that is down may wait outside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outside {
+    /// In its own reactor.
+    Own,
+    /// In the shared one, too: it has taken the baton.
+    Shared,
+}
+
+impl Own {
+    fn own_reactor(self) -> Option<&'static Reactor> {
+        let own = self.machine().own_reactors.get(self.index())?;
+        Some(own)
+    }
+
+    /// The one that it shares, if anything is registered there, and workers look.
+    fn shared_reactor(self) -> Option<&'static Reactor> {
+        let machine = self.machine();
+        let shared = machine.reactor.as_deref();
+        shared.filter(|shared| shared.has_sources() && machine.config.poller == Poller::Workers)
+    }
+
+    /// True if there is something to look for outside.
+    pub(crate) fn has_sources(self) -> bool {
+        self.own_reactor().is_some_and(Reactor::has_sources) || self.shared_reactor().is_some()
+    }
+
+    /// How this worker, about to sleep, is to wait; `None`: on its futex.
+    pub(crate) fn goes_outside(self) -> Option<Outside> {
+        let machine = self.machine();
+        if machine.config.poller == Poller::Workers
+            && machine.needs_poller()
+            && machine.baton.take(self.index())
+        {
+            return Some(Outside::Shared);
+        }
+        let own = self.own_reactor();
+        own.is_some_and(Reactor::has_sources)
+            .then_some(Outside::Own)
+    }
+
+    /// True if a busy worker should look outside again.
+    #[inline]
+    pub(crate) fn should_look_outside(self) -> bool {
+        self.has_sources()
+            && self.soon_ns().wrapping_sub(self.local().polled_ns.get()) >= LOOK_EVERY_NS
+    }
+
+    /// Looks without waiting. True if descriptors have changed.
+    pub(crate) fn look_outside(self) -> bool {
+        self.local().polled_ns.set(self.soon_ns());
+        let own = self.own_reactor().filter(|own| own.has_sources());
+        let mut sources = 0;
+        self.local().events.with(|events| {
+            if let Some(own) = own {
+                own.wait(events, Some(0));
+                sources += self.tell_all(events).sources;
+            }
+            if let Some(shared) = self.shared_reactor() {
+                self.machine().baton.looked();
+                shared.wait(events, Some(0));
+                sources += self.tell_all(events).sources;
+            }
+        });
+        sources != 0
+    }
+
+    /// By a worker that is down: waits until notified, or until its due, or for that long. True if it is to rise, as
+    /// one of its fibers may go on.
+    pub(crate) fn wait_outside(self, whither: Outside, timeout: Option<Duration>) -> bool {
+        let machine = self.machine();
+        let word = &self.worker().sleep;
+        let Some(shared) = machine.reactor.as_deref() else {
+            return false;
+        };
+        if !word.begin_polling() {
+            return true;
+        }
+        if whither == Outside::Shared {
+            machine.baton.looked();
+        }
+        let own = self.own_reactor();
+        let heeds = own.filter(|_| whither == Outside::Shared);
+        if let Some(own) = own {
+            self.set_due_timer(own);
+        }
+        if let Some(own) = heeds {
+            own.heed(shared, true);
+        }
+        let timeout_ns = timeout.map(|timeout| timeout.as_nanos() as u64);
+        let notified = self.local().events.with(|events| {
+            own.unwrap_or(shared).wait(events, timeout_ns);
+            // From here on a notifier, ourselves among them, need not ring.
+            let notified = !word.end_polling();
+            if let Some(own) = heeds {
+                own.heed(shared, false);
+            }
+            let happened = self.tell_all(events);
+            if happened.shared {
+                shared.wait(events, Some(0));
+                self.tell_all(events);
+            }
+            if notified && happened.bell != Some(self.index()) {
+                self.worker().silence();
+            }
+            notified
+        });
+        notified || self.has_something()
+    }
+
+    /// Tells everybody whom the events of one look concern.
+    fn tell_all(self, events: &Events) -> Happened {
+        let machine = self.machine();
+        let happened = Happened::read(events, tell);
+        if happened.timer && machine.config.floating {
+            machine.ring();
+        }
+        if let Some(worker) = happened.bell.and_then(|index| machine.workers.get(index)) {
+            // It is this worker's, or rings for nothing: where several share a reactor one of them at a time waits
+            // there. Rung for one that had just come back for another reason.
+            worker.silence();
+        }
+        self.counters().polls.add(1);
+        self.counters().io_events.add(happened.sources as u64);
+        happened
+    }
+
+    /// Sets its own reactor's timer for its due, unless it will go off before. (The timeout of a call of epoll is in
+    /// milliseconds.)
+    fn set_due_timer(self, own: &Reactor) {
+        let local = self.local();
+        let due_ns = local.due_ns.get();
+        if due_ns != NEVER && !(self.now_ns()..=due_ns).contains(&local.timer_ns.get()) {
+            local.timer_ns.set(due_ns);
+            own.set_timer(Some(due_ns));
+        }
+    }
+}
