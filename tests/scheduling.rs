@@ -180,6 +180,34 @@ fn fibers_that_yield_take_turns() {
     });
 }
 
+/// The fair pick is theirs: what yields gets all others anyway.
+#[test]
+fn a_fiber_starts_at_each_fair_pick_while_others_only_yield() {
+    const FIBERS: u64 = 200;
+    const FAIRNESS: u32 = 16;
+    let test = Test::new(60);
+    for mode in common::MODES {
+        let machine = test.build(builder(mode).workers(1).fairness(FAIRNESS));
+        let yields = machine.run(|| {
+            let (started, yields) = (AtomicU64::new(0), AtomicU64::new(0));
+            fibers::scope(|scope| {
+                for _ in 0..FIBERS {
+                    scope.spawn(|| {
+                        started.fetch_add(1, Ordering::Relaxed);
+                        while started.load(Ordering::Relaxed) < FIBERS {
+                            yields.fetch_add(1, Ordering::Relaxed);
+                            fibers::yield_now();
+                        }
+                    });
+                }
+            });
+            yields.into_inner()
+        });
+        let most = (FIBERS + 1) * u64::from(FAIRNESS);
+        assert!(yields <= most, "{mode:?}: {yields} yields, at most {most}");
+    }
+}
+
 #[test]
 fn a_machine_on_this_thread_runs_its_fibers_here_and_nowhere_else() {
     let test = Test::new(60);

@@ -5,7 +5,9 @@
 //! Every few picks, while fibers wait for deadlines, the clock is looked at.
 //! Every `fairness`-th pick is a *fair* one: it goes round the priorities and, inside one, round the three
 //! sources, and takes the oldest there. So whatever is runnable is picked within
-//! `fairness * PRIORITIES * SOURCES` picks of its being the oldest of its source.
+//! `fairness * PRIORITIES * SOURCES` picks of its being the oldest of its source. It passes over what ordinary
+//! picks take in that very order, the started fibers of the highest priority that has any: with one
+//! priority in use, fibers that yield for ever leave each fair pick to one that has not started.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -135,7 +137,8 @@ impl Own {
             NORMAL
         };
         let shared = self.machine().shared.mask() & LISTS;
-        let all = local.ready.with(|ready| ready.mask()) | own | shared;
+        let ready = local.ready.with(|ready| ready.mask());
+        let all = ready | own | shared;
         if all == 0 {
             return None;
         }
@@ -146,7 +149,9 @@ impl Own {
         local.fair_class.set((class + 1) % PRIORITIES as u32);
         let source = local.fair_source.get();
         local.fair_source.set((source + 1) % SOURCES);
+        let served = class as usize == top(all) && self.has_started(ready, class);
         (0..SOURCES).find_map(|step| match (source + step) % SOURCES {
+            0 if served => None,
             0 => self
                 .pop_ready(class as usize)
                 .or_else(|| self.oldest_float(class)),
@@ -162,6 +167,11 @@ impl Own {
         })
     }
 
+    /// True if a started fiber of that priority is ready here.
+    fn has_started(self, ready: u32, class: u32) -> bool {
+        ready & 1 << class != 0 || (1 << class == NORMAL && !self.local().floats.is_empty())
+    }
+
     /// Of a floating machine the started fibers are here, not in the ready lists. A source apart from the
     /// cache: one that always yields would keep the unstarted ones from their turn.
     fn oldest_float(self, class: u32) -> Option<Pick> {
@@ -172,6 +182,10 @@ impl Own {
     }
 
     fn oldest_of_cache(self) -> Option<Pick> {
+        // Looked at first: it takes the lock.
+        if self.local().cache.is_empty() {
+            return None;
+        }
         let item = self.local().cache.pop_oldest()?;
         Some(self.fresh(item))
     }
