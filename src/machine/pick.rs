@@ -7,7 +7,9 @@
 //! sources, and takes the oldest there. So whatever is runnable is picked within
 //! `fairness * PRIORITIES * SOURCES` picks of its being the oldest of its source. It passes over what ordinary
 //! picks take in that very order, the started fibers of the highest priority that has any: with one
-//! priority in use, fibers that yield for ever leave each fair pick to one that has not started.
+//! priority in use, fibers that yield for ever leave each fair pick to one that has not started. A worker without
+//! any takes one from another worker's cache: fibers stay where they start, so busy workers, too, share
+//! those that have not.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -155,7 +157,7 @@ impl Own {
             0 => self
                 .pop_ready(class as usize)
                 .or_else(|| self.oldest_float(class)),
-            1 if 1 << class == NORMAL => self.oldest_of_cache(),
+            1 if 1 << class == NORMAL => self.oldest_of_cache().or_else(|| self.take_a_share()),
             2 if shared & 1 << class != 0 => self
                 .machine()
                 .shared

@@ -172,6 +172,24 @@ impl Own {
         })
     }
 
+    /// By a worker that is busy, but has nothing unstarted: the oldest of some other worker's cache, if that has more
+    /// than one. It looks at one only, as it has better things to do.
+    pub(crate) fn take_a_share(self) -> Option<Pick> {
+        let workers = &self.machine().workers;
+        let others = workers.len() - 1;
+        if others == 0 {
+            return None;
+        }
+        let step = 1 + self.local().rng.below(others);
+        let victim = workers[(self.index() + step) % workers.len()];
+        if victim.cache.len() < 2 {
+            return None;
+        }
+        let item = victim.cache.steal()?;
+        self.counters().steals.add(1);
+        Some(self.fresh(item))
+    }
+
     /// For a worker about to sleep: true if some cache holds what it would have to take (IDLE-1, step 4).
     pub(crate) fn sees_spare(self) -> bool {
         self.machine()

@@ -270,6 +270,37 @@ fn a_fiber_that_yields_for_ever_does_not_keep_the_others() {
     });
 }
 
+/// They stay where they start: a worker that took one and is kept busy by it comes back for more.
+#[test]
+fn busy_workers_share_what_has_not_started() {
+    const FIBERS: usize = 60;
+    let starts_away = |seed| {
+        let check = Check::new().workers(2).seed(seed).fairness(8);
+        check.run(|| {
+            let spawned_on = testing::worker();
+            let started = Arc::new(AtomicUsize::new(0));
+            let all: Vec<_> = (0..FIBERS)
+                .map(|_| {
+                    let started = Arc::clone(&started);
+                    fibers::spawn(move || {
+                        started.fetch_add(1, SeqCst);
+                        while started.load(SeqCst) < FIBERS {
+                            fibers::yield_now();
+                        }
+                        testing::worker()
+                    })
+                })
+                .collect();
+            let homes = all.into_iter().map(|fiber| fiber.join().unwrap());
+            homes.filter(|&home| home != spawned_on).count()
+        })
+    };
+    // By seed one worker or the other gets fewer steps.
+    let away: usize = seeds().map(starts_away).sum();
+    let all = FIBERS * seeds().count();
+    assert!((all / 3..=all * 2 / 3).contains(&away), "{away} of {all}");
+}
+
 #[test]
 fn a_lone_fiber_does_not_wait_for_an_owner_that_computes() {
     for workers in 2..=4 {
