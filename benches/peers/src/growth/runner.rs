@@ -35,9 +35,12 @@ pub(crate) struct GrowthArgs {
     pub(crate) quick: bool,
 }
 
-/// The window of a load, and that of `--quick`.
+/// The shortest window of a load, and that of `--quick`.
 const WINDOW_MS: u64 = 600;
 const QUICK_WINDOW_MS: u64 = 80;
+
+/// So many connections get a millisecond more: each is to be answered several times.
+const CONNECTIONS_PER_MS: u64 = 10;
 
 /// Measures every subject that `args` asks for.
 ///
@@ -149,7 +152,7 @@ impl Plan {
             let window_ms = if self.quick {
                 QUICK_WINDOW_MS
             } else {
-                WINDOW_MS
+                WINDOW_MS.max(size / CONNECTIONS_PER_MS)
             };
             return io::runner::echo(peer, size as usize, window_ms).map(Vec::from);
         };
