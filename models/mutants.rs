@@ -518,7 +518,7 @@ const SCHEDULER_MUTANTS: &[Mutant] = &[
         after: "fn pop_late",
         from: "self.shared.back.0.store(newest + 1, Ordering::Release);",
         to: "",
-        model: "each_item_is_taken_once",
+        model: "an_item_in_the_same_place_is_another",
     },
     Mutant {
         name: "pop_late_waits_for_nobody",
@@ -534,15 +534,7 @@ const SCHEDULER_MUTANTS: &[Mutant] = &[
         after: "pub(crate) fn push(&self",
         from: "store(back + 1, Ordering::Release)",
         to: "store(back + 1, Ordering::Relaxed)",
-        model: "each_item_is_taken_once",
-    },
-    Mutant {
-        name: "the_deque_pops_unseen",
-        file: "deque",
-        after: "pub(crate) fn pop(&self)",
-        from: "store(newest, Ordering::Release)",
-        to: "store(newest, Ordering::Relaxed)",
-        model: "half_of_the_items_are_taken_once",
+        model: "an_item_is_seen_below_one_that_was_popped",
     },
     Mutant {
         name: "thieves_do_not_settle",
@@ -563,9 +555,9 @@ const SCHEDULER_MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the_limit_lies_behind_what_is_there",
         file: "deque",
-        after: "fn make_room",
-        from: "(front + ring.room()).min(back + 2 * KEPT)",
-        to: "back + ring.room()",
+        after: "pub(crate) fn new() -> Self",
+        from: "limit: Cell::new(1 + ROOM_MIN as u64)",
+        to: "limit: Cell::new(2 + ROOM_MIN as u64)",
         model: "no_slot_is_written_too_early",
     },
     Mutant {

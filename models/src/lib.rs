@@ -99,6 +99,7 @@ green!(
     a_stop_leaves_nothing_behind,
     each_item_is_taken_once,
     an_item_in_the_same_place_is_another,
+    an_item_is_seen_below_one_that_was_popped,
     half_of_the_items_are_taken_once,
     two_thieves_take_two_items,
     the_owner_takes_the_oldest,

@@ -79,6 +79,21 @@ pub(crate) fn an_item_in_the_same_place_is_another() {
     taken.all_once(&owner);
 }
 
+/// A thief comes while the owner pushes two and takes one back.
+pub(crate) fn an_item_is_seen_below_one_that_was_popped() {
+    let taken = Taken::new(2);
+    let owner = Owner::new();
+    let thief = {
+        let (thief, taken) = (owner.thief(), taken.clone());
+        thread::spawn(move || taken.take(thief.steal()))
+    };
+    taken.push(&owner, 0);
+    taken.push(&owner, 1);
+    taken.take(owner.pop());
+    thief.join().unwrap();
+    taken.all_once(&owner);
+}
+
 /// A thief takes half of it while the owner takes from the other side.
 pub(crate) fn half_of_the_items_are_taken_once() {
     let taken = Taken::new(3);
