@@ -13,6 +13,7 @@
 //!
 //! No code of a user's runs under the latch: no message is dropped there, no waker called.
 
+use std::mem;
 use std::task::Waker;
 
 use crate::channel::buffer::Buffer;
@@ -99,6 +100,15 @@ pub(crate) struct After {
     pub(crate) wake: Option<Payee>,
     pub(crate) wake_too: Option<Payee>,
     /// Somebody watches the channel.
+    pub(crate) tell: bool,
+}
+
+/// What is to be done once a side is closed, after the latch.
+#[must_use]
+pub(crate) struct Closed<T> {
+    /// What nobody receives any more, to be dropped.
+    pub(crate) left: Option<Buffer<T>>,
+    /// Somebody waits in vain, or watches.
     pub(crate) tell: bool,
 }
 
@@ -421,18 +431,25 @@ impl<T> Core<T> {
         inner.is_ready(side, self.capacity, std::ptr::null(), me)
     }
 
-    /// Ends one side. What is left in the buffer of a channel without receivers is returned, to be dropped outside.
-    pub(crate) fn close(&self, side: Side) -> Buffer<T> {
-        let mut left = Buffer::new();
+    /// Ends one side.
+    #[inline]
+    pub(crate) fn close(&self, side: Side) -> Closed<T> {
         let mut inner = self.inner.lock();
-        match side {
-            Side::Senders => inner.flags |= NO_SENDERS,
+        let (waiting, left) = match side {
+            Side::Senders => {
+                inner.flags |= NO_SENDERS;
+                (&inner.receivers, None)
+            }
             Side::Receivers => {
                 inner.flags |= NO_RECEIVERS;
-                std::mem::swap(&mut left, &mut inner.buffer);
+                let is_empty = inner.buffer.len() == 0;
+                let left = (!is_empty).then(|| mem::replace(&mut inner.buffer, Buffer::new()));
+                (&inner.senders, left)
             }
-        }
-        left
+        };
+        // Nobody comes later: CORE-2, and who watches looks at the bit, too (WATCH-1).
+        let tell = waiting.first().is_some() || inner.flags & WATCHED != 0;
+        Closed { left, tell }
     }
 
     /// After `close`: the next one of the other side that waits in vain.
@@ -465,7 +482,7 @@ mod tests {
         // SAFETY: in this frame until it is out again.
         let tried = unsafe { core.send_or_wait(7, &record) };
         assert!(matches!(tried, Tried::Waits(_)));
-        drop(core.close(Side::Receivers));
+        assert!(core.close(Side::Receivers).tell);
         // Between the close and its word to the sender.
         assert!(core.give_back().wake.is_none());
         assert_eq!(core.len(), 0);

@@ -63,13 +63,20 @@ impl<T> Flow<T> {
     pub(super) fn leave(&self, side: Side) {
         // AcqRel: what the others did with their handles comes before the close.
         if self.count(side).fetch_sub(1, Ordering::AcqRel) == 1 {
-            // Dropped here, after the latch, and after those who wait were told.
-            let _left = self.core.close(side);
-            while let Some(wake) = self.core.next_in_vain(side) {
-                settle_up(wake);
+            let closed = self.core.close(side);
+            if closed.tell {
+                self.tell_of_the_end(side);
             }
-            self.tell_watchers();
+            // What is left is dropped here, after the latch, and after those who wait were told.
         }
+    }
+
+    #[cold]
+    fn tell_of_the_end(&self, side: Side) {
+        while let Some(wake) = self.core.next_in_vain(side) {
+            settle_up(wake);
+        }
+        self.tell_watchers();
     }
 
     /// Wakes who is to be woken.
