@@ -137,14 +137,20 @@ const PARTS: &[Part] = &[
             "src/channel/core.rs",
             "src/channel/quick.rs",
             "src/channel/watch.rs",
+            "src/channel/ends.rs",
             "src/channel/flow.rs",
             "models/src/channel/receiver.rs",
             "src/channel/case.rs",
             "src/channel/choose.rs",
         ],
-        worlds: &["world_channel.rs", "world_select.rs"],
+        worlds: &["world_channel.rs", "world_select.rs", "world_ends.rs"],
         cells: true,
-        replaced: &[],
+        // What is touched too late is to be seen by loom.
+        replaced: &[(
+            "ends",
+            "drop(unsafe { Box::from_raw(this.as_ptr()) });",
+            "unsafe { crate::stand_ins::free(this) };",
+        )],
     },
 ];
 
@@ -163,12 +169,14 @@ include!("mutants.rs");
 include!("mutants_locks.rs");
 include!("mutants_events.rs");
 include!("mutants_channel.rs");
+include!("mutants_ends.rs");
 
 const MUTANTS: &[(&str, &[Mutant])] = &[
     ("mutants.rs", SCHEDULER_MUTANTS),
     ("mutants_locks.rs", LOCK_MUTANTS),
     ("mutants_events.rs", EVENT_MUTANTS),
     ("mutants_channel.rs", CHANNEL_MUTANTS),
+    ("mutants_ends.rs", ENDS_MUTANTS),
 ];
 
 fn main() {

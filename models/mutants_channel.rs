@@ -97,22 +97,6 @@ const CHANNEL_MUTANTS: &[Mutant] = &[
         model: "the_last_receiver_leaves",
     },
     Mutant {
-        name: "any_handle_is_the_last",
-        file: "flow",
-        after: "fn leave",
-        from: "== 1",
-        to: "!= 0",
-        model: "a_cloned_sender_leaves",
-    },
-    Mutant {
-        name: "no_handle_is_the_last",
-        file: "flow",
-        after: "fn leave",
-        from: "== 1",
-        to: "== 0",
-        model: "the_last_sender_leaves",
-    },
-    Mutant {
         name: "a_wake_is_forgotten",
         file: "flow",
         after: "fn finish",

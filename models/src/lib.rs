@@ -188,7 +188,6 @@ green!(
     the_last_message_comes_before_the_end,
     the_last_receiver_leaves,
     a_waker_is_woken,
-    a_cloned_sender_leaves,
     one_of_two_messages_is_selected,
     one_of_two_waiting_senders_is_selected,
     a_selection_gives_up,
@@ -211,6 +210,12 @@ green!(
     a_selection_does_not_meet_itself,
     who_watches_is_told_of_a_message,
     who_watches_is_told_of_the_end,
+    both_sides_leave,
+    two_handles_of_a_side_leave,
+    a_handle_is_cloned_while_another_leaves,
+    three_handles_leave,
+    a_send_is_under_way_at_the_end,
+    who_waits_outlives_the_other_side,
 );
 
 // Steps that stand in files with system calls: the models drop them instead.

@@ -72,7 +72,7 @@ pub(crate) fn a_selection_is_cancelled() {
 pub(crate) fn a_selection_is_told_of_the_end() {
     let [a, b] = channels(1);
     let sources = [a.source(), b.source()];
-    let leaver = b.elsewhere(Patience::Endless, |this| this.flow.leave(Side::Senders));
+    let leaver = b.elsewhere(Patience::Endless, |this| drop(this.flow.close(Side::Senders)));
     let cases = [RecvCase::new(&sources[0]), RecvCase::new(&sources[1])];
     assert_eq!(select(&[cases[0].any(), cases[1].any()], NEVER), Some(1));
     assert!(cases[1].finish().is_err());
@@ -202,7 +202,7 @@ pub(crate) fn a_promise_is_given_back_at_the_end() {
     let case = SendCase::new(&channel.flow);
     assert_eq!(select(&[case.any()], NEVER), Some(0));
     let sender = channel.sender(1);
-    let leaver = channel.elsewhere(Patience::Endless, |this| this.flow.leave(Side::Receivers));
+    let leaver = channel.elsewhere(Patience::Endless, |this| drop(this.flow.close(Side::Receivers)));
     case.abandon();
     leaver.join().unwrap();
     let _ = sender.join().unwrap();
@@ -307,7 +307,7 @@ fn watched(sends: bool) {
         if sends {
             assert_eq!(this.send(1, NEVER), Ok(()));
         } else {
-            this.flow.leave(Side::Senders);
+            drop(this.flow.close(Side::Senders));
         }
     });
     let source = channel.source();

@@ -1,11 +1,12 @@
 //! Flow: messages through a channel, with the waits.
 
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(feature = "stream")]
 use std::task::Waker;
 
+use crate::channel::buffer::Buffer;
 use crate::channel::core::{After, Core, Received, Sent, Side, Tried};
+use crate::channel::ends::Close;
 use crate::channel::party::{Due, How, Party, Payee, Record};
 use crate::channel::quick::{QuickRecv, QuickSend};
 use crate::fiber::alarm::NEVER;
@@ -17,11 +18,9 @@ use crate::machine::wake::{call, pay, settle};
 use crate::wait::cancel::{self, Me};
 use crate::wait::line::{self, Early};
 
-/// A channel: its core, and how many handles there are.
+/// A channel: its core, used by whoever may wait.
 pub(crate) struct Flow<T> {
     pub(super) core: Core<T>,
-    senders: AtomicUsize,
-    receivers: AtomicUsize,
 }
 
 /// Why a message was not sent, or not received.
@@ -33,41 +32,23 @@ pub(crate) enum Failed {
     Closed,
 }
 
+impl<T> Close for Flow<T> {
+    type Left = Option<Buffer<T>>;
+
+    #[inline]
+    fn close(&self, side: Side) -> Option<Buffer<T>> {
+        let closed = self.core.close(side);
+        if closed.tell {
+            self.tell_of_the_end(side);
+        }
+        closed.left
+    }
+}
+
 impl<T> Flow<T> {
-    /// With one handle on each side.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             core: Core::new(capacity),
-            senders: AtomicUsize::new(1),
-            receivers: AtomicUsize::new(1),
-        }
-    }
-
-    fn count(&self, side: Side) -> &AtomicUsize {
-        match side {
-            Side::Senders => &self.senders,
-            Side::Receivers => &self.receivers,
-        }
-    }
-
-    /// One handle more on that side.
-    pub(super) fn enter(&self, side: Side) {
-        // Relaxed: the caller has a handle, so the side is open.
-        if self.count(side).fetch_add(1, Ordering::Relaxed) > usize::MAX / 2 {
-            // As Arc does: handles were leaked until the count is about to wrap.
-            std::process::abort();
-        }
-    }
-
-    /// One handle less; the last one closes its side.
-    pub(super) fn leave(&self, side: Side) {
-        // AcqRel: what the others did with their handles comes before the close.
-        if self.count(side).fetch_sub(1, Ordering::AcqRel) == 1 {
-            let closed = self.core.close(side);
-            if closed.tell {
-                self.tell_of_the_end(side);
-            }
-            // What is left is dropped here, after the latch, and after those who wait were told.
         }
     }
 

@@ -24,6 +24,7 @@ mod buffer;
 mod case;
 mod choose;
 mod core;
+mod ends;
 mod error;
 mod flow;
 mod macros;
@@ -114,11 +115,9 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let flow = Arc::new(Flow::new(capacity));
-    let receiver = Receiver {
-        source: Source::Flow(Arc::clone(&flow)),
-    };
-    (Sender { flow }, receiver)
+    let (flow, source) = ends::pair(Flow::new(capacity));
+    let source = Source::Flow(source);
+    (Sender { flow }, Receiver { source })
 }
 
 fn timer<T>(timer: Timer<T>) -> Receiver<T> {

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::case::RecvCase;
-use crate::channel::core::Side;
+use crate::channel::ends::{End, Receiving};
 use crate::channel::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::channel::flow::{Failed, Flow};
 use crate::channel::timer::Timer;
@@ -23,7 +24,7 @@ pub struct Receiver<T> {
 
 /// Where the messages come from.
 pub(super) enum Source<T> {
-    Flow(Arc<Flow<T>>),
+    Flow(End<Flow<T>, Receiving>),
     Timer(Arc<Timer<T>>),
 }
 
@@ -130,7 +131,7 @@ impl<T> Receiver<T> {
     /// True if both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         match (&self.source, &other.source) {
-            (Source::Flow(this), Source::Flow(that)) => Arc::ptr_eq(this, that),
+            (Source::Flow(this), Source::Flow(that)) => ptr::eq::<Flow<T>>(&**this, &**that),
             (Source::Timer(this), Source::Timer(that)) => {
                 // Of `never` there is but one.
                 Arc::ptr_eq(this, that) || (this.capacity() == 0 && that.capacity() == 0)
@@ -180,7 +181,7 @@ impl<T> Source<T> {
     /// What tells channels apart.
     pub(super) fn address(&self) -> *const () {
         match self {
-            Self::Flow(flow) => Arc::as_ptr(flow).cast(),
+            Self::Flow(flow) => ptr::from_ref::<Flow<T>>(flow).cast(),
             Self::Timer(timer) => Arc::as_ptr(timer).cast(),
         }
     }
@@ -189,21 +190,10 @@ impl<T> Source<T> {
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
         let source = match &self.source {
-            Source::Flow(flow) => {
-                flow.enter(Side::Receivers);
-                Source::Flow(Arc::clone(flow))
-            }
+            Source::Flow(flow) => Source::Flow(flow.clone()),
             Source::Timer(timer) => Source::Timer(Arc::clone(timer)),
         };
         Self { source }
-    }
-}
-
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        if let Source::Flow(flow) = &self.source {
-            flow.leave(Side::Receivers);
-        }
     }
 }
 

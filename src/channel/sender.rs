@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
+use std::ptr;
 use std::time::Duration;
 
 use crate::channel::case::SendCase;
-use crate::channel::core::Side;
+use crate::channel::ends::{End, Sending};
 use crate::channel::error::{SendError, SendTimeoutError, TrySendError};
 use crate::channel::flow::{Failed, Flow};
 use crate::fiber::alarm::NEVER;
@@ -17,7 +17,7 @@ use crate::wait::deadline::after;
 /// Sends messages into a channel. Cloned, it is another handle to the same one; when the last is dropped, receivers
 /// get what is left, and then an error.
 pub struct Sender<T> {
-    pub(super) flow: Arc<Flow<T>>,
+    pub(super) flow: End<Flow<T>, Sending>,
 }
 
 impl<T> UnwindSafe for Sender<T> {}
@@ -103,7 +103,7 @@ impl<T> Sender<T> {
 
     /// True if both send into the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.flow, &other.flow)
+        ptr::eq::<Flow<T>>(&*self.flow, &*other.flow)
     }
 
     /// For `select!`.
@@ -115,16 +115,9 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.flow.enter(Side::Senders);
         Self {
-            flow: Arc::clone(&self.flow),
+            flow: self.flow.clone(),
         }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        self.flow.leave(Side::Senders);
     }
 }
 
