@@ -123,7 +123,9 @@ pub(crate) fn two_thieves_take_two_items() {
         thread::spawn(move || taken.take(thief.steal()))
     });
     taken.take(owner.pop());
-    thieves.map(|thief| thief.join().unwrap());
+    for thief in thieves {
+        thief.join().unwrap();
+    }
     taken.all_once(&owner);
 }
 

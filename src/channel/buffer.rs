@@ -151,6 +151,10 @@ impl<T> Drop for Buffer<T> {
                     .for_each(Buffer::<T>::free);
             }
         }
+        if self.len == 0 && self.blocks.capacity() == 0 {
+            // There never were two messages at a time: nothing to free.
+            return;
+        }
         let rest = Rest(self);
         while rest.0.pop().is_some() {}
     }
