@@ -53,6 +53,7 @@ impl<F: FnOnce() -> T, T> FiberCell<F, T> {
     };
 
     /// Makes the cell; the references counted in it belong to the caller.
+    #[inline(always)]
     pub(crate) fn create(kind: Kind, joinable: bool, new: NewFiber, closure: F) -> *const Header {
         let vtable: &'static Vtable = &Self::VTABLE;
         let cell = slab::allocate(Layout::new::<Self>()).cast::<Self>();

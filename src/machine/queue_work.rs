@@ -136,6 +136,8 @@ impl Own {
     }
 
     /// A floating fiber may go on: where any worker finds it.
+    // Inlined, it would have every wake save registers for it.
+    #[inline(never)]
     pub(crate) fn float(self, header: *const Header) {
         // SAFETY: ours to queue, so alive.
         if unsafe { &*header }.priority() == Priority::NORMAL {

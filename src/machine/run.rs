@@ -63,7 +63,7 @@ impl Own {
     }
 
     /// Back on the worker's stack.
-    #[inline]
+    #[inline(always)]
     fn after_switch(self) {
         let local = self.local();
         // Not always the fiber that was resumed: a runner goes on to other fibers.

@@ -104,6 +104,8 @@ pub(crate) fn settle(owed: &Owed) {
 
 /// # Safety
 /// As [`wake`].
+#[cold]
+#[inline(never)]
 unsafe fn wake_from_elsewhere(header: *const Header, reasons: u16) {
     // SAFETY: alive by the contract of wake.
     let fiber = unsafe { &*header };
@@ -211,6 +213,8 @@ impl Own {
     }
 
     /// Takes the mail: wakes from other threads.
+    // Rare in most picks: inlined, it would have them all save registers for it.
+    #[inline(never)]
     pub(crate) fn drain_inbox(self) {
         self.local().rang.set(false);
         for header in self.worker().inbox.take_all() {

@@ -29,6 +29,7 @@ pub(crate) struct Refused<F> {
 /// Whatever the closure and its result borrow outlives the fiber: both are `'static`, or `scope` is a scope
 /// that waits for the fiber. A closure that is not `Send` is of `Origin::Local`, and the caller is a worker of
 /// that (pinned) machine; its result then goes to a handle that stays on this thread.
+#[inline(always)]
 pub(crate) unsafe fn launch<F: FnOnce() -> T, T>(
     machine: &Machine,
     new: NewFiber,

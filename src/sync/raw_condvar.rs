@@ -38,6 +38,7 @@ impl RawCondvar {
     ///
     /// # Safety
     /// The record is in no list, and stays where it is until it has left this one (WAITERS-1).
+    #[inline]
     pub(crate) unsafe fn enter(&self, record: &Record) {
         let mut crowd = self.crowd.lock();
         // SAFETY: by contract.
@@ -54,6 +55,7 @@ impl RawCondvar {
     }
 
     /// Takes out who has waited longest; the caller owes it a wake.
+    #[inline]
     pub(crate) fn take_first(&self) -> Option<*const Record> {
         let mut crowd = self.crowd.lock();
         let first = crowd.take_first();

@@ -236,7 +236,17 @@ impl RawMutex {
     pub(crate) fn unlock(&self) -> Option<*const Record> {
         // Release: pairs with whoever takes it.
         let old = self.word.fetch_sub(LOCKED, Ordering::Release);
-        if old & (QUEUED | STARVED) == 0 || old & (WOKEN | STARVED) == WOKEN {
+        if old & (QUEUED | STARVED) == 0 {
+            None
+        } else {
+            self.next_after(old)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_after(&self, old: u32) -> Option<*const Record> {
+        if old & (WOKEN | STARVED) == WOKEN {
             None
         } else {
             self.next()

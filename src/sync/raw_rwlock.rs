@@ -305,7 +305,7 @@ impl RawRwLock {
     pub(crate) fn unlock_read(&self) -> bool {
         // Release: pairs with the writer that comes next.
         let old = self.word.fetch_sub(READER, Ordering::Release);
-        old & READERS == READER && has_next(old)
+        old & (QUEUED | STARVED) != 0 && was_last(old)
     }
 
     /// By the writer. True: it calls `next`.
@@ -366,6 +366,12 @@ impl RawRwLock {
             }
         }
     }
+}
+
+/// As [`has_next`], by a reader.
+#[cold]
+fn was_last(old: u64) -> bool {
+    old & READERS == READER && has_next(old)
 }
 
 /// Whether one who has let go, and saw that word before, has to call `next`.
