@@ -3,7 +3,7 @@
 
 use super::Drawing;
 use super::scale::{Scale, decades, label, round_down, round_up};
-use super::svg::{Svg, WIDTH};
+use super::svg::{Svg, WIDTH, width};
 use crate::table::number;
 
 /// A chart.
@@ -118,34 +118,40 @@ fn scale(groups: &[Group]) -> Scale {
     }
 }
 
-/// Labels above the first group of a column, and lines that the groups continue.
+/// Where the scale is labelled above the first group of a column; the groups continue these lines.
 fn grid(scale: &Scale) -> Vec<f64> {
     let wanted = if scale.is_logarithmic() {
-        decades(1e-3, 1e6)
+        decades(1e-6, 1e9)
     } else {
         (0..=2 * LINEAR_MAX as u32)
             .map(|half| f64::from(half) / 2.0)
             .collect()
     };
-    let mut last = f64::NEG_INFINITY;
-    let mut kept = Vec::new();
+    let apart = |one: f64, other: f64| {
+        let widths = width(&tick_label(one)) + width(&tick_label(other));
+        (scale.place(one) - scale.place(other)).abs() >= widths / 2.0 + 6.0
+    };
+    let mut kept: Vec<f64> = Vec::new();
     for tick in wanted {
         let place = scale.place(tick);
         let inside = scale.place(tick * 1.01) > place && scale.place(tick * 0.99) < place;
         // The line of ours is always there, and labels keep apart.
-        if tick == 1.0 || inside && place - last >= 34.0 && (scale.place(1.0) - place).abs() >= 34.0
-        {
+        let free = kept.last().is_none_or(|&last| apart(last, tick)) && apart(1.0, tick);
+        if tick == 1.0 || inside && free {
             kept.push(tick);
-            last = place;
         }
     }
     kept
 }
 
+fn tick_label(tick: f64) -> String {
+    format!("{}×", label(tick))
+}
+
 fn ticks(svg: &mut Svg, scale: &Scale, left: f64) {
     for tick in grid(scale) {
-        let text = format!("{}×", label(tick));
-        svg.text(left + scale.place(tick), TOP - 8.0, "middle", &text);
+        let place = left + scale.place(tick);
+        svg.text(place, TOP - 8.0, "middle", &tick_label(tick));
     }
 }
 
@@ -294,14 +300,24 @@ mod tests {
 
     #[test]
     fn labels_keep_apart_and_ours_is_among_them() {
-        let far = [
-            ("ours", Role::Ours, Some(1.0)),
-            ("may", Role::Peer, Some(200.0)),
-        ];
-        for scale in [scale(&[group(FIGURES)]), scale(&[group(&far)])] {
-            let places: Vec<f64> = grid(&scale).iter().map(|tick| scale.place(*tick)).collect();
-            assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= 34.0));
-            assert!(places.contains(&scale.place(1.0)));
+        let with = |far| {
+            let figures = [
+                ("ours", Role::Ours, Some(1.0)),
+                ("may", Role::Peer, Some(far)),
+                ("floor", Role::Yardstick, Some(1.0 / far)),
+            ];
+            scale(&[group(&figures)])
+        };
+        for scale in [2.0, 200.0, 5000.0].map(with) {
+            let ticks = grid(&scale);
+            assert!(ticks.contains(&1.0) && ticks.len() > 1, "{ticks:?}");
+            for pair in ticks.windows(2) {
+                let [low, high] = [pair[0], pair[1]].map(|tick| {
+                    let half = width(&tick_label(tick)) / 2.0;
+                    (scale.place(tick) - half, scale.place(tick) + half)
+                });
+                assert!(low.1 < high.0, "{ticks:?}");
+            }
         }
     }
 

@@ -69,7 +69,8 @@ fn range(figures: &[f64]) -> (f64, f64) {
 /// Round figures around all costs, at least [`SPAN_MIN`] apart.
 fn costs(figures: &[f64]) -> (f64, f64) {
     let (low, high) = range(figures);
-    let (low, high) = (round_down(low), round_up(high));
+    // No line lies on the edge.
+    let (low, high) = (round_down(low * 0.9), round_up(high * 1.1));
     if high / low >= SPAN_MIN {
         return (low, high);
     }
@@ -210,7 +211,9 @@ mod tests {
     #[test]
     fn all_that_is_measured_is_within_the_axes() {
         let (low, high) = costs(&[3.0, 5000.0]);
-        assert!(low <= 3.0 && high >= 5000.0);
+        assert!(low < 3.0 && high > 5000.0);
+        let (low, high) = costs(&[50.0, 1000.0]);
+        assert!(low < 50.0 && high > 1000.0);
         let (low, high) = costs(&[99.0, 101.0]);
         assert!(low <= 99.0 && high >= 101.0 && high / low >= SPAN_MIN);
     }
