@@ -170,6 +170,16 @@ impl Bar {
 }
 
 impl Verdict {
+    /// The bar, and the ratio that was held against it where that is not the row's own: the one to `best`.
+    pub(crate) fn bar_beside(&self, best: Option<Peer>) -> String {
+        match (self.against, self.value) {
+            (Some(against), Some(value)) if Some(against) != best => {
+                format!("{}: {value:.2}", self.bar)
+            }
+            _ => self.bar.clone(),
+        }
+    }
+
     /// `hit`, `MISS`, or nothing; and in how many rounds it was met, if the rounds do not agree.
     pub(crate) fn word(&self) -> String {
         let word = match self.hit {
@@ -249,6 +259,23 @@ mod tests {
         assert_eq!(verdict.word(), "hit (2 of 3)");
         let missed = held(Bar::BestPeer(0.4), Better::Less, &figures);
         assert_eq!(missed.word(), "MISS");
+    }
+
+    #[test]
+    fn a_ratio_that_is_not_the_rows_own_stands_beside_its_bar() {
+        let figures: [(Peer, &[f64]); 3] = [
+            (Peer::Ours, &[10.0]),
+            (Peer::Tokio, &[30.0]),
+            (Peer::May, &[15.0]),
+        ];
+        let verdict = held(Bar::BestOf(0.5, &[Peer::Tokio]), Better::Less, &figures);
+        assert_eq!(
+            verdict.bar_beside(Some(Peer::May)),
+            "<= 0.50 of tokio: 0.33"
+        );
+        assert_eq!(verdict.bar_beside(Some(Peer::Tokio)), "<= 0.50 of tokio");
+        let absolute = held(Bar::Absolute(9.0), Better::Less, &figures);
+        assert_eq!(absolute.bar_beside(Some(Peer::May)), "<= 9.00 ns");
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn grid(report: &Report) -> Grid {
         spreads.push(String::new());
         // The second of two bars stands where spreads do.
         let bar = |index: usize| match row.verdicts.get(index) {
-            Some(verdict) => [verdict.bar.clone(), verdict.word()],
+            Some(verdict) => [verdict.bar_beside(row.best_peer), verdict.word()],
             None => [String::new(), String::new()],
         };
         medians.extend(bar(0));

@@ -26,7 +26,8 @@ pub(super) fn single(report: &Report) -> String {
         let best = row.best_peer.and_then(|peer| row.cell(peer));
         let ours = row.cell(Peer::Ours);
         let says = |cell: &Cell| figure(cell, &row.unit);
-        let bars = |text: fn(&Verdict) -> String| stacked(row.verdicts.iter().map(text));
+        let bars = row.verdicts.iter();
+        let bars = bars.map(|verdict| escape(&verdict.bar_beside(row.best_peer)));
         lines.push(vec![
             format!("`{}` {}", row.name(), escape(&row.title))
                 .trim_end()
@@ -36,8 +37,8 @@ pub(super) fn single(report: &Report) -> String {
                 format!("{} {}", escape(cell.peer.name()), says(cell))
             }),
             ratio(row.ratio),
-            bars(|verdict| escape(&verdict.bar)),
-            bars(word),
+            stacked(bars),
+            stacked(row.verdicts.iter().map(word)),
             row.floor_ratio.map_or(String::new(), number),
             beside(row, |cell| cell.extra.get("p99_ns").map(|&ns| time(ns))),
             beside(row, |cell| {
