@@ -232,15 +232,15 @@ mod tests {
         let mut series = Series::new(Peer::May, 1, SIZES.len());
         let mut tried = 0;
         for round in 0..3 {
-            for at in 0..SIZES.len() {
+            for (at, size) in SIZES.into_iter().enumerate() {
                 if !series.reaches(at) {
                     continue;
                 }
                 tried += 1;
                 if fails.contains(&(round, at)) {
-                    series.end(at, format!("{}: no memory", SIZES[at]));
+                    series.end(at, format!("{size}: no memory"));
                 } else {
-                    series.add(at, &[f64::from(round) + SIZES[at] as f64]);
+                    series.add(at, &[f64::from(round) + size as f64]);
                 }
             }
         }
