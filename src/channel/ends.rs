@@ -187,18 +187,20 @@ mod tests {
         }
     }
 
-    fn room() -> (End<Room, Sending>, End<Room, Receiving>, Rc<Cell<u32>>) {
+    type Ends = (End<Room, Sending>, End<Room, Receiving>);
+
+    fn room() -> (Ends, Rc<Cell<u32>>) {
         let freed = Rc::new(Cell::new(0));
-        let (sender, receiver) = pair(Room {
+        let ends = pair(Room {
             left: RefCell::new(None),
             freed: Rc::clone(&freed),
         });
-        (sender, receiver, freed)
+        (ends, freed)
     }
 
     #[test]
     fn what_is_left_may_hold_the_last_handle() {
-        let (sender, receiver, freed) = room();
+        let ((sender, receiver), freed) = room();
         receiver.left.replace(Some(Box::new(sender)));
         drop(receiver);
         assert_eq!(freed.get(), 1);
@@ -212,7 +214,7 @@ mod tests {
                 resume_unwind(Box::new(()));
             }
         }
-        let (sender, receiver, freed) = room();
+        let ((sender, receiver), freed) = room();
         receiver.left.replace(Some(Box::new(Bomb)));
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(receiver)));
         dropped.expect_err("the bomb unwinds");
