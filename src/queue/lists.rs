@@ -71,6 +71,14 @@ impl<N: Queued> Lists<N> {
         fifo.tail = node;
     }
 
+    /// The oldest of `priority`, which stays where it is, and the one behind it.
+    #[inline]
+    pub(crate) fn next_two(&self, priority: usize) -> Option<(*mut N, *mut N)> {
+        let first = self.fifos[priority].head;
+        // SAFETY: in the list, so alive by the contract of push_back.
+        (!first.is_null()).then(|| (first, unsafe { &*first }.next().get()))
+    }
+
     /// Shows every node.
     pub(crate) fn for_each(&self, mut f: impl FnMut(*mut N)) {
         for fifo in &self.fifos {
@@ -142,6 +150,15 @@ mod tests {
                 });
                 assert_eq!(got, model[priority].pop_front());
             }
+            // SAFETY: in the list, so not freed.
+            let id_of = |node: *mut Node| unsafe { node.as_ref() }.map(|node| node.id);
+            let seen = lists.next_two(priority);
+            assert_eq!(
+                seen.map(|(first, second)| (id_of(first), id_of(second))),
+                model[priority]
+                    .front()
+                    .map(|&first| (Some(first), model[priority].get(1).copied())),
+            );
             if id % 1000 == 0 {
                 let mut count = 0;
                 lists.for_each(|_| count += 1);
