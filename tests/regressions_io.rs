@@ -195,3 +195,23 @@ fn regression_a_forked_child_silences_no_bell_of_its_parent() {
     drop(here);
     ended_well(child);
 }
+
+/// A worker that looked into the shared reactor in passing took back the ring for another, which was on its way into
+/// it, or out of it: that one slept on, and nobody woke it a second time.
+#[test]
+fn regression_a_look_silences_no_sleepers_bell() {
+    let test = Test::new(120);
+    // Where fibers float all bells are in the one reactor.
+    let machine = test.machine(Mode::Floating, 2);
+    let (mut socket, mut peer) = UnixStream::pair().unwrap();
+    let reader = machine.spawn(move || socket.read(&mut [0]).unwrap());
+    for _ in 0..scaled(2_000, 20_000) {
+        // Both sleep by then, one of them in the reactor; and both are woken at once.
+        std::thread::sleep(Duration::from_micros(200));
+        let (_, silent) = machine.handle().fibers(Duration::from_secs(20));
+        assert_eq!(silent, [0; 0]);
+    }
+    // By a thread: nothing else happened in the reactor before.
+    peer.write_all(&[1]).unwrap();
+    assert_eq!(reader.join().unwrap(), 1);
+}

@@ -124,8 +124,16 @@ impl Own {
                 shared.wait(events, Some(0));
                 self.tell_all(events);
             }
-            if notified && happened.bell != Some(self.index()) {
+            if notified {
                 self.worker().silence();
+            }
+            if let Some(worker) = happened.bell.and_then(|index| machine.workers.get(index))
+                && !(notified && happened.bell == Some(self.index()))
+            {
+                // Rung for one that had just come back for another reason: where several share a reactor one of them at
+                // a time waits there, and now that is us. Who only looks in passing must leave it alone: it may be for
+                // one that is on its way in or out, and hears it nowhere else.
+                worker.silence();
             }
             notified
         });
@@ -138,11 +146,6 @@ impl Own {
         let happened = Happened::read(events, tell);
         if happened.timer && machine.config.floating {
             machine.ring();
-        }
-        if let Some(worker) = happened.bell.and_then(|index| machine.workers.get(index)) {
-            // It is this worker's, or rings for nothing: where several share a reactor one of them at a time waits
-            // there. Rung for one that had just come back for another reason.
-            worker.silence();
         }
         self.counters().polls.add(1);
         self.counters().io_events.add(happened.sources as u64);
