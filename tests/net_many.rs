@@ -3,9 +3,16 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
-use common::{Latch, MODES, Test, child_case, child_for, on_all_machines, scaled, stress};
+use common::{
+    Latch, MODES, Mode, Test, child, child_case, child_for, comes_to_rest, eventually,
+    on_all_machines, scaled, stress,
+};
+use fibers::io::Watch;
 use fibers::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use fibers::{JoinHandle, Runtime};
 
@@ -171,5 +178,54 @@ fn churned_connections_leave_nothing_open() {
         assert_eq!(served, connections / 2);
         assert_eq!(descriptors(), before);
         println!("{served} connections, {mode:?}");
+    }
+}
+
+#[test]
+fn five_hundred_workers_share_what_they_wait_for() {
+    // The kernel does not let so many epoll instances watch one that watches something.
+    const WORKERS: usize = 520;
+    const NAME: &str = "five_hundred_workers_share_what_they_wait_for";
+    if child_case().is_none() {
+        child(NAME, "workers", &[]).passed();
+        return;
+    }
+    if !raise_limit(4 * WORKERS as u64) {
+        return;
+    }
+    let test = Test::new(60);
+    let machine = test.machine(Mode::Pinned, WORKERS);
+    let (socket, mut other) = UnixStream::pair().unwrap();
+    let socket = Arc::new(fibers::net::UnixStream::from(socket));
+    let (inside, mut outside) = UnixStream::pair().unwrap();
+    // SAFETY: takes no pointers; the descriptor is new, or -1, which the next call refuses.
+    let instance = unsafe { OwnedFd::from_raw_fd(libc::epoll_create1(libc::EPOLL_CLOEXEC)) };
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: 0,
+    };
+    let (add, fd) = (libc::EPOLL_CTL_ADD, inside.as_raw_fd());
+    // SAFETY: two descriptors of ours, and an event that lives.
+    let added = unsafe { libc::epoll_ctl(instance.as_raw_fd(), add, fd, &raw mut event) };
+    assert_eq!(added, 0);
+    let instance = Arc::new(Watch::new_as_is(instance));
+    // On two workers: each has its whole worker wait for the other.
+    let meet = Arc::new(Barrier::new(2));
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (socket, instance, meet) = (socket.clone(), instance.clone(), meet.clone());
+            machine.spawn(move || {
+                meet.wait();
+                instance.readable().unwrap();
+                (&*socket).read(&mut [0]).unwrap()
+            })
+        })
+        .collect();
+    eventually(|| comes_to_rest(Duration::from_millis(20)));
+    outside.write_all(&[1]).unwrap();
+    eventually(|| comes_to_rest(Duration::from_millis(20)));
+    other.write_all(&[1, 2]).unwrap();
+    for reader in readers {
+        assert_eq!(reader.join().unwrap(), 1);
     }
 }

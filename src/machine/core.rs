@@ -104,9 +104,8 @@ impl Machine {
             Clock::Virtual(_) => None,
         };
         let own_reactors = match &reactor {
-            Some(shared) if !config.floating && config.poller == Poller::Workers => (0..config
-                .workers)
-                .map(|_| Ok(Arc::new(Reactor::of_worker(shared)?)))
+            Some(_) if !config.floating && config.poller == Poller::Workers => (0..config.workers)
+                .map(|_| Ok(Arc::new(Reactor::of_worker()?)))
                 .collect::<io::Result<_>>()?,
             _ => Box::default(),
         };

@@ -4,7 +4,8 @@
 //! else. What fibers of several workers wait for is registered with the shared one, and so is everything where fibers
 //! float, or only the dedicated thread polls. A worker looks in passing: when it runs dry, and every now and then while it
 //! does not. One that has nothing to do blocks in its own reactor, if anything is registered there; if it takes the baton
-//! (`baton.rs`), in the shared one too: that is registered with each worker's own, and heeded by who has the baton.
+//! (`baton.rs`), in both at once. (By `poll`, not by registering one with the others: that the kernel allows 500 times at
+//! the most, 100 times if a program's own epoll instance is waited for, and each event would pass them all.)
 //!
 //! OUTSIDE-1: a worker whose word is `POLLING` is in a `wait` that its own bell ends: in its own reactor, or, where there
 //! are none, in the shared one, as the holder of the baton.
@@ -17,7 +18,7 @@ use crate::fiber::alarm::NEVER;
 use crate::machine::config::Poller;
 use crate::machine::poll::tell;
 use crate::machine::worker::Own;
-use crate::reactor::{Events, Happened, Reactor};
+use crate::reactor::{Events, Happened, Reactor, Which};
 
 /// How often a busy worker looks.
 const LOOK_EVERY_NS: u64 = 50_000;
@@ -44,9 +45,15 @@ impl Own {
         shared.filter(|shared| shared.has_sources() && machine.config.poller == Poller::Workers)
     }
 
+    /// True if something is registered where nobody else looks.
+    #[inline]
+    pub(crate) fn has_own_sources(self) -> bool {
+        self.own_reactor().is_some_and(Reactor::has_sources)
+    }
+
     /// True if there is something to look for outside.
     pub(crate) fn has_sources(self) -> bool {
-        self.own_reactor().is_some_and(Reactor::has_sources) || self.shared_reactor().is_some()
+        self.has_own_sources() || self.shared_reactor().is_some()
     }
 
     /// How this worker, about to sleep, is to wait; `None`: on its futex.
@@ -58,9 +65,7 @@ impl Own {
         {
             return Some(Outside::Shared);
         }
-        let own = self.own_reactor();
-        own.is_some_and(Reactor::has_sources)
-            .then_some(Outside::Own)
+        self.has_own_sources().then_some(Outside::Own)
     }
 
     /// True if a busy worker should look outside again.
@@ -104,31 +109,35 @@ impl Own {
             machine.baton.looked();
         }
         let own = self.own_reactor();
-        let heeds = own.filter(|_| whither == Outside::Shared);
+        let timeout_ns = timeout.map(|timeout| timeout.as_nanos() as u64);
         if let Some(own) = own {
             self.set_due_timer(own);
         }
-        if let Some(own) = heeds {
-            own.heed(shared, true);
-        }
-        let timeout_ns = timeout.map(|timeout| timeout.as_nanos() as u64);
+        let both = own.filter(|_| whither == Outside::Shared);
         let notified = self.local().events.with(|events| {
-            own.unwrap_or(shared).wait(events, timeout_ns);
+            let mut ready = Which::default();
+            if let Some(own) = both {
+                ready = own.wait_beside(shared, timeout_ns);
+            } else {
+                own.unwrap_or(shared).wait(events, timeout_ns);
+            }
             // From here on a notifier, ourselves among them, need not ring.
             let notified = !word.end_polling();
-            if let Some(own) = heeds {
-                own.heed(shared, false);
+            let mut bell = None;
+            if both.is_none() {
+                bell = self.tell_all(events).bell;
             }
-            let happened = self.tell_all(events);
-            if happened.shared {
-                shared.wait(events, Some(0));
-                self.tell_all(events);
+            for (one, is_ready) in [(own, ready.own), (Some(shared), ready.shared)] {
+                if let Some(one) = one.filter(|_| is_ready) {
+                    one.wait(events, Some(0));
+                    bell = bell.or(self.tell_all(events).bell);
+                }
             }
             if notified {
                 self.worker().silence();
             }
-            if let Some(worker) = happened.bell.and_then(|index| machine.workers.get(index))
-                && !(notified && happened.bell == Some(self.index()))
+            if let Some(worker) = bell.and_then(|index| machine.workers.get(index))
+                && !(notified && bell == Some(self.index()))
             {
                 // Rung for one that had just come back for another reason: where several share a reactor one of them at
                 // a time waits there, and now that is us. Who only looks in passing must leave it alone: it may be for

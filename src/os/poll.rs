@@ -78,30 +78,19 @@ impl Poll {
         )?)
     }
 
-    /// Registers another instance, for `heed`.
-    ///
-    /// # Errors
-    /// As [`watch`](Self::watch).
-    pub(crate) fn watch_other(&self, other: &Self, token: u64) -> io::Result<()> {
-        let flags = EventFlags::empty();
-        Ok(epoll::add(
-            &self.0,
-            &other.0,
-            EventData::new_u64(token),
-            flags,
-        )?)
-    }
-
-    /// From now on it is reported, with `token`, while something has happened in the other instance; or not any more.
-    pub(crate) fn heed(&self, other: &Self, token: u64, heeds: bool) {
-        let flags = if heeds {
-            EventFlags::IN
-        } else {
-            EventFlags::empty()
-        };
-        let done = epoll::modify(&self.0, &other.0, EventData::new_u64(token), flags);
-        // Registered, and both are ours: the kernel has no error to give.
-        debug_assert!(done.is_ok(), "epoll_ctl: {done:?}");
+    /// Blocks the calling thread until something has happened in one of them, or that long (`None`: for ever): says in
+    /// which. A signal may end it early.
+    pub(crate) fn which(polls: [&Self; 2], timeout_ns: Option<u64>) -> [bool; 2] {
+        let mut fds = polls.map(|one| PollFd::new(&one.0, PollFlags::IN));
+        let timeout = timeout_ns.map(timespec);
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => fds.map(|fd| !fd.revents().is_empty()),
+            Err(errno) => {
+                // The descriptors are ours: the kernel has no other error to give.
+                debug_assert_eq!(errno, Errno::INTR, "poll");
+                [false; 2]
+            }
+        }
     }
 
     /// Blocks the calling thread until something has happened, or that long (`None`: for ever); what has happened

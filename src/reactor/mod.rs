@@ -21,8 +21,6 @@ use crate::reactor::table::Record;
 
 // The lower halves of tokens, beyond the table's indices.
 const TIMER: u32 = 0x7fff_ffff;
-/// In a worker's own reactor: the one that it shares.
-const SHARED: u32 = 0x7fff_fffe;
 /// The bell of worker 0; those of the others follow.
 const BELLS: u32 = 0x8000_0000;
 /// In a worker's place: the machine's own bell, which is for the dedicated thread.
@@ -57,13 +55,18 @@ impl Events {
     }
 }
 
+/// In which of two something has happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Which {
+    pub own: bool,
+    pub shared: bool,
+}
+
 /// What has happened since the last look.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Happened {
     /// The timer went off.
     pub timer: bool,
-    /// Something has happened in the shared reactor.
-    pub shared: bool,
     /// A bell rings: of that worker, or `MACHINE_BELL`.
     pub bell: Option<usize>,
     /// Descriptors have changed: so many.
@@ -86,7 +89,6 @@ impl Happened {
             let (token, edge) = poll::edge(event);
             match token as u32 {
                 TIMER => happened.timer = true,
-                SHARED => happened.shared = true,
                 bell @ BELLS.. => happened.bell = Some((bell - BELLS) as usize),
                 _ => {
                     happened.sources += 1;
@@ -133,13 +135,8 @@ impl Reactor {
     ///
     /// # Errors
     /// As `new`; it needs two.
-    pub(crate) fn of_worker(shared: &Self) -> io::Result<Self> {
-        let reactor = Self::without_bell()?;
-        reactor
-            .poll
-            .watch_other(&shared.poll, SHARED.into())
-            .map_err(named("epoll_ctl"))?;
-        Ok(reactor)
+    pub(crate) fn of_worker() -> io::Result<Self> {
+        Self::without_bell()
     }
 
     fn without_bell() -> io::Result<Self> {
@@ -161,11 +158,6 @@ impl Reactor {
         self.bell.is_some()
     }
 
-    /// Of a worker's own: whether what happens in the shared one ends a `wait` here, too.
-    pub(crate) fn heed(&self, shared: &Self, heeds: bool) {
-        self.poll.heed(&shared.poll, SHARED.into(), heeds);
-    }
-
     /// Has that worker's bell heard here. At most once each.
     ///
     /// # Errors
@@ -181,6 +173,13 @@ impl Reactor {
             events.0.reserve_exact(EVENTS);
         }
         self.poll.wait(&mut events.0, timeout_ns);
+    }
+
+    /// Of a worker's own: blocks the calling thread until something has happened in it or in the shared one, that long at
+    /// the most. Takes no events: `wait` does then.
+    pub(crate) fn wait_beside(&self, shared: &Self, timeout_ns: Option<u64>) -> Which {
+        let [own, shared] = Poll::which([&self.poll, &shared.poll], timeout_ns);
+        Which { own, shared }
     }
 
     /// Registers that record's descriptor. Under the record's lock. True if it is the first: from now on somebody must
