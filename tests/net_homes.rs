@@ -196,3 +196,44 @@ fn a_socket_goes_to_another_machine() {
         all.into_iter().for_each(Resident::leave);
     }
 }
+
+#[test]
+fn a_socket_is_heard_beside_fibers_that_run_for_long() {
+    /// So many turns of a fiber that runs for long may pass before a reader at its side goes on.
+    const TURNS_MAX: usize = 16;
+    let test = Test::new(60);
+    let machine = test.machine(Mode::Pinned, 1);
+    machine.run(|| {
+        let (reader, mut writer) = pair();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let listens = fibers::spawn({
+            let heard = Arc::clone(&heard);
+            move || {
+                let mut byte = [0];
+                while (&*reader).read(&mut byte).expect("a pair's end") == 1 {
+                    heard.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let mut worst = 0;
+        for round in 1..=20 {
+            writer.write_all(&[1]).expect("a pair's end");
+            let mut turns = 0;
+            while heard.load(Ordering::Relaxed) < round {
+                let begin = std::time::Instant::now();
+                while begin.elapsed().as_micros() < 200 {
+                    std::hint::spin_loop();
+                }
+                fibers::yield_now();
+                turns += 1;
+            }
+            if round > 1 {
+                // In the first one the reader had to start.
+                worst = worst.max(turns);
+            }
+        }
+        drop(writer);
+        listens.join().expect("the reader does not panic");
+        assert!(worst <= TURNS_MAX, "{worst} turns");
+    });
+}

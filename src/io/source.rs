@@ -156,9 +156,13 @@ impl Source {
         {
             let mut inner = record.inner.lock();
             if let Some(reactor) = place(&mut inner, worker, reactor) {
-                if reactor.watch(fd, record)? && reactor.is_shared() {
-                    light_fence();
-                    worker.machine().rouse_dedicated();
+                if reactor.watch(fd, record)? {
+                    if reactor.is_shared() {
+                        light_fence();
+                        worker.machine().rouse_dedicated();
+                    } else {
+                        worker.look_soon();
+                    }
                 }
                 self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
                 // Only now: those who wait already would be told nothing if the new one refused.

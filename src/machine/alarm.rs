@@ -233,11 +233,8 @@ impl Own {
                 Standing::of(heap, self.worker())
             })
         };
-        let local = self.local();
-        if local.alarm_ns.get() == NEVER {
-            // Nobody has looked at the clock so far.
-            local.next_look.set(local.tick.get().wrapping_add(1));
-            local.next_turn.set(local.next_look.get());
+        if self.local().alarm_ns.get() == NEVER {
+            self.look_soon();
         }
         self.note(now);
     }
@@ -263,12 +260,12 @@ impl Own {
         }
     }
 
-    /// Between two picks, while there are entries: perhaps looks at the clock.
-    pub(crate) fn look_at_clock(self) {
+    /// Between two picks, while there are entries, or sources of its own: perhaps looks at the clock. True if it did.
+    pub(crate) fn look_at_clock(self) -> bool {
         let local = self.local();
         let tick = local.tick.get();
         if (tick.wrapping_sub(local.next_look.get()) as i32) < 0 {
-            return;
+            return false;
         }
         // Never before now: what is not due by then is not due, and the real clock need not be asked.
         let soon_ns = self.soon_ns();
@@ -284,6 +281,14 @@ impl Own {
             LOOK_EVERY
         };
         local.next_look.set(tick.wrapping_add(every));
+        true
+    }
+
+    /// There is something to look at the clock for: so far, perhaps, nobody has.
+    pub(crate) fn look_soon(self) {
+        let local = self.local();
+        local.next_look.set(local.tick.get().wrapping_add(1));
+        local.next_turn.set(local.next_look.get());
     }
 
     /// True if an entry has come up, as far as this worker knows.

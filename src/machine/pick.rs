@@ -66,19 +66,19 @@ impl Own {
     fn take_turn(self, tick: u32) -> Option<Pick> {
         let local = self.local();
         let is_due = |turn: &Cell<u32>| tick.wrapping_sub(turn.get()) as i32 >= 0;
-        if local.alarm_ns.get() != NEVER {
-            self.look_at_clock();
-        }
+        // Into its own reactor nobody else looks: where fibers run for long it cannot wait for a fair pick.
+        let by_time = local.alarm_ns.get() != NEVER || self.has_own_sources();
+        let looked = by_time && self.look_at_clock();
         let fair = is_due(&local.next_fair);
         if fair {
             let fairness = self.machine().config.fairness;
             local.next_fair.set(tick.wrapping_add(fairness));
-            if self.should_look_outside() {
-                self.look_outside();
-            }
+        }
+        if (fair || looked) && self.should_look_outside() {
+            self.look_outside();
         }
         let mut until = local.next_fair.get().wrapping_sub(tick);
-        if local.alarm_ns.get() != NEVER {
+        if by_time {
             until = until.min(local.next_look.get().wrapping_sub(tick));
         }
         local.next_turn.set(tick.wrapping_add(until));
