@@ -8,10 +8,10 @@ use std::os::unix::net as std_unix;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::{Mode, Test, eventually, thread_id};
+use common::{Mode, Test, builder, eventually, thread_id};
 use fibers::channel::{Sender, unbounded};
 use fibers::net::UnixStream;
-use fibers::{Handle, JoinHandle, Runtime};
+use fibers::{Handle, JoinHandle, Poller, Runtime};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -202,7 +202,8 @@ fn a_socket_is_heard_beside_fibers_that_run_for_long() {
     /// So many turns of a fiber that runs for long may pass before a reader at its side goes on.
     const TURNS_MAX: usize = 16;
     let test = Test::new(60);
-    let machine = test.machine(Mode::Pinned, 1);
+    // It is about the workers' own looks: another thread's come when it gets a processor.
+    let machine = test.build(builder(Mode::Pinned).workers(1).poller(Poller::Workers));
     machine.run(|| {
         let (reader, mut writer) = pair();
         let heard = Arc::new(AtomicUsize::new(0));
