@@ -20,8 +20,11 @@ use crate::machine::poll::tell;
 use crate::machine::worker::Own;
 use crate::reactor::{Events, Happened, Reactor, Which};
 
-/// How often a busy worker looks.
+/// How often a busy worker looks, at fair picks,
 const LOOK_EVERY_NS: u64 = 50_000;
+/// and for how long it does not look, at others: where fibers run for long. Not sooner: what a look brings is fetched into
+/// the caches, and should have run before the next look brings more.
+const LOOK_LATE_NS: u64 = 500_000;
 
 /// How a worker that is down may wait outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,9 +73,9 @@ impl Own {
 
     /// True if a busy worker should look outside again.
     #[inline]
-    pub(crate) fn should_look_outside(self) -> bool {
-        self.has_sources()
-            && self.soon_ns().wrapping_sub(self.local().polled_ns.get()) >= LOOK_EVERY_NS
+    pub(crate) fn should_look_outside(self, fair: bool) -> bool {
+        let since_ns = if fair { LOOK_EVERY_NS } else { LOOK_LATE_NS };
+        self.has_sources() && self.soon_ns().wrapping_sub(self.local().polled_ns.get()) >= since_ns
     }
 
     /// Looks without waiting. True if descriptors have changed.

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use crate::machine::alarm::SLACK_MAX_NS;
 
 /// So many deadlines a millisecond may each wake a worker,
-const PUNCTUAL_PER_MS: u64 = 8;
+const PUNCTUAL_PER_MS: u64 = 12;
 /// and for each that there are more of, it pauses so long between two wake-ups; `SLACK_MAX_NS` at the most.
 const PAUSE_STEP_NS: u64 = 20_000;
 /// Over so long they are counted, at least.

@@ -74,7 +74,7 @@ impl Own {
             let fairness = self.machine().config.fairness;
             local.next_fair.set(tick.wrapping_add(fairness));
         }
-        if (fair || looked) && self.should_look_outside() {
+        if (fair || looked) && self.should_look_outside(fair) {
             self.look_outside();
         }
         let mut until = local.next_fair.get().wrapping_sub(tick);
