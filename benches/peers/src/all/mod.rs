@@ -47,8 +47,9 @@ pub(crate) struct AllArgs {
 /// Options of `render`.
 #[derive(Debug, Args)]
 pub(crate) struct RenderArgs {
-    /// What an earlier run has saved.
-    report: PathBuf,
+    /// What an earlier run has saved; and what later runs of some suites have: theirs are shown in its place.
+    #[arg(required = true)]
+    reports: Vec<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -70,6 +71,7 @@ pub(crate) fn run(args: &AllArgs) -> Result<Report, String> {
     let mut report = Report {
         about: About::now(args.quick),
         parts: Vec::new(),
+        later: Vec::new(),
     };
     let parts = Part::ALL
         .into_iter()
@@ -98,10 +100,20 @@ pub(crate) fn run(args: &AllArgs) -> Result<Report, String> {
 ///
 /// A line for the user, if something cannot be read or written.
 pub(crate) fn render(args: &RenderArgs) -> Result<Report, String> {
-    let path = args.report.display();
-    let text = fs::read_to_string(&args.report).map_err(|error| format!("{path}: {error}"))?;
-    let report = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-    Output::prepare(&args.output)?.draw(&report)?;
+    let mut reports = args.reports.iter().map(|path| {
+        let named = |error: String| format!("{}: {error}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+        serde_json::from_str::<Report>(&text).map_err(|error| named(error.to_string()))
+    });
+    let mut report = reports.next().ok_or("no report")??;
+    for newer in reports {
+        report.renew(newer?);
+    }
+    let output = Output::prepare(&args.output)?;
+    if args.reports.len() > 1 {
+        output.save(&report)?;
+    }
+    output.draw(&report)?;
     Ok(report)
 }
 
@@ -175,6 +187,26 @@ mod tests {
         };
         rows.rows[0].cells[0].error = Some("overflow".to_string());
         assert!(ours_failed(&report));
+    }
+
+    #[test]
+    fn a_later_run_of_a_suite_takes_the_earlier_ones_place() {
+        let read = || -> Report {
+            let text = include_str!("../page/test_report.json");
+            serde_json::from_str(text).expect("a saved report is one")
+        };
+        let (mut report, mut newer) = (read(), read());
+        newer.parts.truncate(1);
+        newer.parts[0].seconds = 7.25;
+        newer.about.commit = Some("def5678".to_string());
+        let part = newer.parts[0].part;
+        let before = report.parts.len();
+        report.renew(newer);
+        assert_eq!(report.parts.len(), before);
+        assert_eq!(report.parts[0].seconds, 7.25);
+        assert_eq!(report.later[0].parts, [part]);
+        let page = crate::page::write(&report, None);
+        assert!(page.contains("measured again: commit def5678"));
     }
 
     #[test]

@@ -71,6 +71,35 @@ pub(crate) struct Report {
     pub(crate) about: About,
     /// In the order of the run.
     pub(crate) parts: Vec<PartReport>,
+    /// Later runs of some suites, whose results are shown in place of the first run's.
+    #[serde(default)]
+    pub(crate) later: Vec<Later>,
+}
+
+/// A later run of some suites.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Later {
+    /// On what, of what, when.
+    pub(crate) about: About,
+    /// Which suites.
+    pub(crate) parts: Vec<Part>,
+}
+
+impl Report {
+    /// Puts the suites of a later run in the places of this one's.
+    pub(crate) fn renew(&mut self, newer: Report) {
+        let parts = newer.parts.iter().map(|part| part.part).collect();
+        for part in newer.parts {
+            match self.parts.iter_mut().find(|old| old.part == part.part) {
+                Some(old) => *old = part,
+                None => self.parts.push(part),
+            }
+        }
+        self.later.push(Later {
+            about: newer.about,
+            parts,
+        });
+    }
 }
 
 /// One suite, measured.

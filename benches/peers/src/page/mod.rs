@@ -96,9 +96,23 @@ fn machine(report: &Report) -> String {
     let versions: BTreeMap<&str, &String> =
         report.parts.iter().flat_map(PartReport::versions).collect();
     let versions: Vec<_> = versions.values().map(|version| escape(version)).collect();
+    let later: String = report
+        .later
+        .iter()
+        .map(|later| {
+            let names: Vec<_> = later.parts.iter().map(|part| part.name()).collect();
+            format!(
+                "\n- {} measured again: commit {}, {} UTC, `{}`",
+                names.join(", "),
+                escape(&later.about.commit.clone().unwrap_or_else(unknown)),
+                escape(&later.about.date),
+                later.about.command,
+            )
+        })
+        .collect();
     format!(
         "## Machine and versions\n\n{machine}\n\n- {}; {}\n- commit {}, {} UTC\n- load {} before, {} after \
-         (threads that want a core, our own measurements included)",
+         (threads that want a core, our own measurements included){later}",
         versions.join(", "),
         escape(&about.rustc),
         escape(&about.commit.clone().unwrap_or_else(unknown)),

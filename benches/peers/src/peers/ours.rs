@@ -173,7 +173,6 @@ fn answer(turn: &Turn, rounds: u64, first: &fibers::Fiber) {
 }
 
 /// The first party of a ping-pong, which times one round in `every`.
-#[inline(always)]
 fn serve(turn: &Turn, rounds: u64, second: &fibers::Fiber, every: u64) -> Vec<Duration> {
     let mut latencies = Latencies::new(every, rounds);
     for _ in 0..rounds {
