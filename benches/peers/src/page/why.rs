@@ -25,6 +25,12 @@ const WHY: &[(Part, &str, &str)] = &[
     ),
     (
         Part::Sync,
+        "chan1 on 2",
+        "Two fibers on two workers: each message crosses processors, which is 0.5 to 1 us for a round trip, where on one \
+         worker it is 50 ns. Started fibers do not move together; the peers move the second task to the first one's thread.",
+    ),
+    (
+        Part::Sync,
         "mutex1",
         "A mutex without waiters looks at the panic count twice, to know whether it is poisoned, as std's does. \
          parking_lot's has no poisoning.",
