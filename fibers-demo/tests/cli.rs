@@ -57,8 +57,9 @@ fn sleepers_report_how_late_each_one_was() {
         .sum();
     assert_eq!(counted, 2_000);
     assert!(report["cpu_seconds"].is_f64());
-    // None, where a loaded machine keeps the workers so late that somebody is always due.
-    assert!(report["timer_sets"].is_u64());
+    // Of a crowd none need be, where a loaded machine keeps the workers so late that somebody is always due.
+    let alone = || json(&["sleepers", "--size", "1", "--min", "20", "--max", "20"]);
+    assert!((0..20).any(|_| number(&alone()["timer_sets"]) > 0));
     assert!(number(&report["rows"][1]["bytes_each"]) > 0);
     let seconds = report["rows"][1]["seconds"].as_f64().expect("seconds");
     assert!(seconds >= 0.005, "{seconds}");

@@ -155,7 +155,7 @@ impl Source {
         let waiter = Waiter::new(header, direction);
         {
             let mut inner = record.inner.lock();
-            if let Some(reactor) = place(&mut inner, worker, reactor) {
+            if let Some(reactor) = place(&inner, worker, reactor) {
                 if reactor.watch(fd, record)? {
                     if reactor.is_shared() {
                         light_fence();
@@ -167,6 +167,7 @@ impl Source {
                 self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
                 // Only now: those who wait already would be told nothing if the new one refused.
                 if let Some(old) = inner.reactor.replace(Arc::clone(reactor)) {
+                    inner.has_moved |= !old.is_left_behind();
                     old.forget(fd);
                 }
             }
@@ -217,7 +218,7 @@ impl Source {
 /// Where a descriptor is to be registered before a fiber of that worker waits for it; `None`: it is well where it is
 /// (TABLE-3).
 fn place(
-    inner: &mut Inner,
+    inner: &Inner,
     worker: Own,
     shared: &'static Arc<Reactor>,
 ) -> Option<&'static Arc<Reactor>> {
@@ -231,7 +232,6 @@ fn place(
     // A connection that is accepted, or made, here, and used there from then on, moves once; what is used by turns is
     // shared.
     let settles = !moves || (inner.waiters.len() == 0 && !inner.has_moved);
-    inner.has_moved |= moves;
     own.filter(|_| settles).or(Some(shared))
 }
 

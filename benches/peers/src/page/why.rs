@@ -46,8 +46,8 @@ const WHY: &[(Part, &str, &str)] = &[
         Part::Time,
         "sleepers",
         "A fiber that sleeps has a stack: the kernel clears its first page, and makes the page table for it, when it is touched \
-         for the first time. That is most of the system time, which tokio has none of: its task is a cell of some hundred \
-         bytes. `sleepers-again` shows the rest.",
+         for the first time. That is most of the system time, of \
+         which tokio has a seventh: its task is a cell of some hundred bytes. `sleepers-again` shows the rest.",
     ),
     (
         Part::Time,
@@ -69,6 +69,18 @@ const WHY: &[(Part, &str, &str)] = &[
         "In the median fibers wake earlier than anybody's (the figure is the p99). Where deadlines are dense a worker \
          pauses between two wake-ups, half a millisecond at the most, so that several share one; may's one timer thread gets up \
          for each, and runs the woken coroutine itself.",
+    ),
+    (
+        Part::Io,
+        "echo 1 split",
+        "One connection is mostly sleeping and waking a core, which the virtual machine makes dear, and differently in each \
+         round: all servers answer as fast, and which of them takes the least CPU differs from run to run.",
+    ),
+    (
+        Part::Io,
+        "echo 1000 split",
+        "A thousand stacks lie in no cache; what a look brings is fetched ahead, 32 at a time. At f515129 a busy worker looked so \
+         often that the next look came before those had run, which was 1.20 of epoll's CPU. It looks less often since.",
     ),
     (
         Part::Io,
