@@ -247,6 +247,10 @@ fn finish(mut me: Own, header: *const Header, runner: Option<&Runner>, ending: E
         drop(roster);
     };
     me.machine().fiber_ends(me, ending);
+    let patience = &me.local().patience;
+    if patience.is_booty(header) {
+        patience.ended(me.now_ns());
+    }
     let scope = fiber.scope.get();
     let vtable = fiber.vtable;
     let mut calls_closed = false;

@@ -4,7 +4,8 @@
 //! item; many at once from a long cache, so that a flood of spawns costs few visits; one from a short one,
 //! so that a fork-join tree is cut at its largest branch.
 //! A lone item is left alone until its owner has not looked for `LONE_NS`: the owner of a fresh fiber is
-//! about to run it, and taking it from under him costs both more than it brings.
+//! about to run it, and taking it from under him costs both more than it brings. And so are all, for a while, by a thief
+//! whom the last one brought next to nothing (`patience.rs`).
 
 use std::sync::atomic::Ordering;
 
@@ -46,6 +47,7 @@ impl Own {
         };
         let begin_ns = machine.clock.now_ns();
         let mut lone = None;
+        let mut next_ns = begin_ns;
         loop {
             let now_ns = machine.clock.now_ns();
             if self.is_due(now_ns) && self.serve(now_ns) > 0 && self.has_something() {
@@ -55,6 +57,7 @@ impl Own {
             // Who may not search still waits a while for its own mail: a fiber that was just woken
             // elsewhere often answers soon, and a sleeping worker is slow to wake.
             if local.searching.get()
+                && now_ns >= next_ns
                 && let Some(pick) = self.steal_once(&mut lone, now_ns)
             {
                 local.rang.set(false);
@@ -65,15 +68,16 @@ impl Own {
                 self.end_search();
                 return None;
             }
-            // A lone item in sight is worth waiting for until it is old enough, whatever the spin.
-            let until_ns = if lone.is_some() {
-                spin_ns.max(2 * LONE_NS)
-            } else {
-                spin_ns
+            if !local.patience.is_over(now_ns) {
+                // Looks, too, slow down whoever works there.
+                next_ns = local.patience.until_ns().min(now_ns + LONE_NS);
+            }
+            // An item in sight is worth waiting for until it may be taken, whatever the spin.
+            let end_ns = match lone {
+                Some(_) => (begin_ns + spin_ns.max(2 * LONE_NS)).max(local.patience.until_ns()),
+                None => begin_ns + spin_ns,
             };
-            if now_ns - begin_ns >= until_ns
-                || machine.shared.mask() & crate::machine::shared::CONTROL != 0
-            {
+            if now_ns >= end_ns || machine.shared.mask() & crate::machine::shared::CONTROL != 0 {
                 // Still a searcher: `sleep` gives it up together with going idle (IDLE-2).
                 return None;
             }
@@ -124,33 +128,30 @@ impl Own {
     fn steal_once(self, lone: &mut Option<Lone>, now_ns: u64) -> Option<Pick> {
         let workers = &self.machine().workers;
         let start = self.local().rng.below(workers.len());
+        let patience = &self.local().patience;
+        *lone = lone.filter(|seen| workers[seen.worker].holds_any());
         for step in 0..workers.len() {
             let victim = workers[(start + step) % workers.len()];
-            if std::ptr::eq(victim, self.worker()) {
+            if std::ptr::eq(victim, self.worker()) || !victim.holds_any() {
                 continue;
             }
-            if victim.has_spare() {
-                if let Some(pick) = self.rob(victim) {
-                    return Some(pick);
-                }
-            } else if !(victim.cache.is_empty() && victim.floats.is_empty()) {
+            if !(victim.has_spare() && patience.is_over(now_ns)) {
                 let looks = victim.looks.load(Ordering::Relaxed);
-                match *lone {
-                    Some(seen) if seen.worker == victim.index() && seen.looks == looks => {
-                        if now_ns - seen.since_ns >= LONE_NS
-                            && let Some(pick) = self.rob(victim)
-                        {
-                            return Some(pick);
-                        }
-                    }
-                    _ => {
-                        *lone = Some(Lone {
-                            worker: victim.index(),
-                            looks,
-                            since_ns: now_ns,
-                        })
-                    }
+                let seen = lone.filter(|seen| seen.worker == victim.index() && seen.looks == looks);
+                let Some(seen) = seen else {
+                    *lone = Some(Lone {
+                        worker: victim.index(),
+                        looks,
+                        since_ns: now_ns,
+                    });
+                    continue;
+                };
+                if now_ns - seen.since_ns < LONE_NS {
+                    continue;
                 }
+            }
+            if let Some(pick) = self.rob(victim) {
+                return Some(pick);
             }
         }
         None
@@ -161,15 +162,26 @@ impl Own {
             self.counters().steals.add(1);
             return Some(started(item));
         }
-        let item = if victim.cache.len() >= BATCH_MIN && self.machine().chains {
-            victim.cache.steal_half(&self.local().cache)
-        } else {
-            victim.cache.steal()
-        };
-        item.map(|item| {
+        if victim.cache.len() >= BATCH_MIN && self.machine().chains {
+            let item = victim.cache.steal_half(&self.local().cache)?;
             self.counters().steals.add(1);
-            self.fresh(item)
-        })
+            return Some(self.fresh(item));
+        }
+        self.rob_one(victim)
+    }
+
+    /// Takes the oldest unstarted item, at some cost to the victim.
+    fn rob_one(self, victim: &Worker) -> Option<Pick> {
+        self.took(victim.cache.steal()?)
+    }
+
+    fn took(self, item: Item) -> Option<Pick> {
+        let pick = self.fresh(item);
+        self.counters().steals.add(1);
+        // From now on: the robbery itself takes its time.
+        let begin_ns = self.now_ns();
+        self.local().patience.robbed(pick.header(), begin_ns);
+        Some(pick)
     }
 
     /// By a worker that is busy, but has nothing unstarted: the oldest of some other worker's cache, if that has more
@@ -185,9 +197,14 @@ impl Own {
         if victim.cache.len() < 2 {
             return None;
         }
-        let item = victim.cache.steal()?;
-        self.counters().steals.add(1);
-        Some(self.fresh(item))
+        let now_ns = self.soon_ns();
+        if !self.local().patience.may_share(now_ns) {
+            return None;
+        }
+        let item = victim.cache.steal_half(&self.local().cache)?;
+        // The others of them lie in this cache now.
+        self.offer_one();
+        self.took(item)
     }
 
     /// For a worker about to sleep: true if some cache holds what it would have to take (IDLE-1, step 4).

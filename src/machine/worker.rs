@@ -29,6 +29,7 @@ use crate::machine::idle::SleepWord;
 use crate::machine::item::Item;
 use crate::machine::metrics::Counters;
 use crate::machine::pace::Pace;
+use crate::machine::patience::Patience;
 use crate::machine::rng::Rng;
 use crate::os;
 use crate::os::cycles::Cycles;
@@ -91,6 +92,14 @@ pub(crate) enum Pick {
     Started(*const Header),
     /// A fiber without one.
     Fresh(*const Header),
+}
+
+impl Pick {
+    pub(crate) fn header(self) -> *const Header {
+        match self {
+            Self::Started(header) | Self::Fresh(header) => header,
+        }
+    }
 }
 
 /// A value that only the worker's own thread uses, for moments in which nothing else runs.
@@ -156,6 +165,8 @@ pub(crate) struct Local {
     /// Ended fibers whose last message is still to come (WORD-1).
     pub in_flight: Cell<u64>,
     pub searching: Cell<bool>,
+    /// What its robberies have brought.
+    pub patience: Patience,
     /// A while has passed since fibers starved: try again for them.
     pub retry_starved: Cell<bool>,
     /// Room for what the reactor reports, and when this worker last looked there.
@@ -235,6 +246,7 @@ impl Worker {
                 live: Cell::new(0),
                 in_flight: Cell::new(0),
                 searching: Cell::new(false),
+                patience: Patience::new(),
                 retry_starved: Cell::new(false),
                 events: OwnCell(UnsafeCell::new(Events::new())),
                 polled_ns: Cell::new(0),
@@ -279,6 +291,7 @@ impl Worker {
         // The first lone push of a young machine has no sentinel to rely on (SHARED-3).
         local.lone_notify.set(true);
         local.searching.set(false);
+        local.patience.begin();
         local.swept.set(false);
         local.swept_to.set(0);
         local.answered.set(0);
