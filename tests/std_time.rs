@@ -1,7 +1,7 @@
 //! What std promises of `Instant`, `thread::sleep` and `thread::park_timeout`, kept by ours; and the way from std's
 //! instants to ours and back.
 //!
-//! As in `conformance_thread.rs` the promises are written once and compiled twice.
+//! As in `std_thread.rs` the promises are written once and compiled twice.
 
 mod common;
 
