@@ -444,6 +444,11 @@ impl Ended {
             !self.hung && self.code == Some(0),
             "the child failed: {self:#?}"
         );
+        // A name that is no test's (one that was moved, say) is no failure to the harness: it runs nothing.
+        assert!(
+            self.stdout.contains("running 1 test"),
+            "the child ran no test: {self:#?}"
+        );
     }
 }
 
