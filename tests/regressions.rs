@@ -296,3 +296,41 @@ fn regression_an_idle_worker_leaves_short_children_alone() {
         "{metrics:?}"
     );
 }
+
+/// A worker that searched, and meanwhile served a deadline, searched anew with its whole spin after that fiber: where
+/// deadlines are denser than the spin it never slept. Half of the CPU of a million sleepers went there.
+#[test]
+fn regression_a_worker_sleeps_between_dense_deadlines() {
+    const SLEEPERS: u64 = 20_000;
+    const EACH: Duration = Duration::from_nanos(12_500);
+    let _test = Test::new(60);
+    let runtime = Runtime::builder()
+        .workers(1)
+        .spin(Duration::from_micros(50))
+        .build()
+        .unwrap();
+    runtime.run(|| {
+        let begin = fibers::time::Instant::now();
+        let sleeper = |index: u64| {
+            // Neighbours of the list lie far apart in time.
+            let place = index * 7_919 % SLEEPERS + SLEEPERS;
+            fibers::spawn(move || {
+                fibers::time::sleep_until(begin + EACH * place as u32);
+                if place == SLEEPERS {
+                    // Mail: whoever has brought it may bring more, so the worker spins before it sleeps.
+                    let me = fibers::current();
+                    let waker = thread::spawn(move || me.unpark());
+                    fibers::park();
+                    waker.join().unwrap();
+                }
+            })
+        };
+        let handles: Vec<_> = (0..SLEEPERS).map(sleeper).collect();
+        handles
+            .into_iter()
+            .for_each(|handle| handle.join().unwrap());
+    });
+    // Some five hundred; far fewer where the worker has to wait for its CPU. It was one.
+    let metrics = runtime.metrics();
+    assert!(metrics.timer_sets >= 10, "{metrics:?}");
+}

@@ -51,6 +51,8 @@ impl Own {
         loop {
             let now_ns = machine.clock.now_ns();
             if self.is_due(now_ns) && self.serve(now_ns) > 0 && self.has_something() {
+                // Time alone brought that: or else it would spin from one deadline to the next.
+                local.rang.set(true);
                 self.end_search();
                 return None;
             }
