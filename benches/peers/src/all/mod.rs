@@ -101,9 +101,9 @@ pub(crate) fn run(args: &AllArgs) -> Result<Report, String> {
 /// A line for the user, if something cannot be read or written.
 pub(crate) fn render(args: &RenderArgs) -> Result<Report, String> {
     let mut reports = args.reports.iter().map(|path| {
-        let named = |error: String| format!("{}: {error}", path.display());
-        let text = fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
-        serde_json::from_str::<Report>(&text).map_err(|error| named(error.to_string()))
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+        parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     });
     let mut report = reports.next().ok_or("no report")??;
     for newer in reports {
@@ -115,6 +115,16 @@ pub(crate) fn render(args: &RenderArgs) -> Result<Report, String> {
     }
     output.draw(&report)?;
     Ok(report)
+}
+
+/// A saved report.
+fn parse(text: &str) -> Result<Report, String> {
+    serde_json::from_str(text).map_err(|error| {
+        format!(
+            "not a whole report of `peers all`, which saves one as report.json in the directory of --svg, or beside \
+             the page of --markdown: {error}"
+        )
+    })
 }
 
 /// Whether this library itself has failed anywhere: then a smoke must not pass.
@@ -187,6 +197,17 @@ mod tests {
         };
         rows.rows[0].cells[0].error = Some("overflow".to_string());
         assert!(ours_failed(&report));
+    }
+
+    #[test]
+    fn what_is_no_report_is_refused_with_where_to_get_one() {
+        let whole = include_str!("../page/test_report.json");
+        for text in ["", "{\"about\": 3}", &whole[..whole.len() / 2]] {
+            let error = parse(text).expect_err("it is none");
+            for wanted in ["peers all", "report.json", "line"] {
+                assert!(error.contains(wanted), "{wanted}: {error}");
+            }
+        }
     }
 
     #[test]

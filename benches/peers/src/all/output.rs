@@ -1,6 +1,7 @@
 //! Where a report goes: charts and the report itself into a directory, the page into a file.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
@@ -22,28 +23,44 @@ pub(crate) struct OutputArgs {
 /// The report's name beside the charts.
 const REPORT: &str = "report.json";
 
-/// Directories that exist.
+/// Directories that exist, and files that can be written.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
     args: &'a OutputArgs,
 }
 
 impl<'a> Output<'a> {
-    /// Makes the directories: who waits for half an hour must not learn only then that they cannot be made.
+    /// Makes the directories, and looks whether files can be written there: who waits for half an hour must not learn
+    /// only then that they cannot.
     pub(super) fn prepare(args: &'a OutputArgs) -> Result<Output<'a>, String> {
-        let page = args.markdown.as_deref().map(directory);
-        for directory in [args.svg.as_deref(), page].into_iter().flatten() {
-            fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+        let output = Output { args };
+        if let Some(charts) = args.svg.as_deref() {
+            let made = fs::create_dir_all(charts).and_then(|()| writable(&charts.join(REPORT)));
+            made.map_err(|error| format!("--svg {}", failed(charts, &error)))?;
         }
-        Ok(Output { args })
+        if let Some(page) = args.markdown.as_deref() {
+            let made = fs::create_dir_all(directory(page)).and_then(|()| writable(page));
+            made.map_err(|error| format!("--markdown {}", failed(page, &error)))?;
+        }
+        if let Some(report) = output.report() {
+            writable(&report).map_err(|error| failed(&report, &error))?;
+        }
+        Ok(output)
     }
 
-    /// Saves the report beside the charts, or beside the page if there are none.
+    /// Where the report is saved: beside the charts, or beside the page if there are none.
+    fn report(&self) -> Option<PathBuf> {
+        match (&self.args.svg, &self.args.markdown) {
+            (Some(charts), _) => Some(charts.join(REPORT)),
+            (None, Some(page)) => Some(page.with_extension("json")),
+            (None, None) => None,
+        }
+    }
+
+    /// Saves the report.
     pub(super) fn save(&self, report: &Report) -> Result<(), String> {
-        let path = match (&self.args.svg, &self.args.markdown) {
-            (Some(charts), _) => charts.join(REPORT),
-            (None, Some(page)) => page.with_extension("json"),
-            (None, None) => return Ok(()),
+        let Some(path) = self.report() else {
+            return Ok(());
         };
         let text = serde_json::to_string_pretty(report).expect("a report has string keys");
         write(&path, &(text + "\n"))
@@ -64,6 +81,18 @@ impl<'a> Output<'a> {
             Some(path) => write(path, &page::write(report, links.as_deref())),
             None => Ok(()),
         }
+    }
+}
+
+/// Whether `file` can be written. It stays as it is; one that is not there is made, and taken away again.
+fn writable(file: &Path) -> io::Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).open(file);
+    match made {
+        Ok(_) => fs::remove_file(file),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().append(true).open(file).map(drop)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -100,12 +129,14 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| failed(path, &error))
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> String {
+fn failed(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{env, process};
+
     use super::*;
 
     #[test]
@@ -114,6 +145,38 @@ mod tests {
         assert_eq!(way("/a", "/a/benches/charts"), "benches/charts");
         assert_eq!(way("/a/docs", "/a/charts"), "../charts");
         assert_eq!(way("/a", "/a"), ".");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_before_anything_is_measured() {
+        let prepare = |svg: Option<&Path>, markdown: Option<&Path>| {
+            let args = OutputArgs {
+                svg: svg.map(Path::to_path_buf),
+                markdown: markdown.map(Path::to_path_buf),
+            };
+            Output::prepare(&args).map(|_| ())
+        };
+        let here = env::temp_dir().join(format!("peers-output-{}", process::id()));
+        let (charts, page) = (here.join("charts"), here.join("PAGE.md"));
+        assert_eq!(prepare(Some(&charts), Some(&page)), Ok(()));
+        let found = |directory| fs::read_dir(directory).expect("it was made").count();
+        assert_eq!(found(&charts), 0, "looking leaves nothing behind");
+
+        // A directory where the page is to be, and a file where the directory is to be.
+        let error = prepare(None, Some(&charts)).expect_err("it is a directory");
+        assert!(
+            error.contains("--markdown") && error.contains("charts"),
+            "{error}"
+        );
+        fs::write(&page, "as it was").expect("it can be written");
+        assert_eq!(prepare(None, Some(&page)), Ok(()));
+        let error = prepare(Some(&page), None).expect_err("it is a file");
+        assert!(
+            error.contains("--svg") && error.contains("PAGE.md"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&page).expect("it is there"), "as it was");
+        fs::remove_dir_all(&here).expect("it is there");
     }
 
     #[test]
