@@ -9,6 +9,7 @@ mod all;
 mod bars;
 mod chart;
 mod child;
+mod choice;
 mod durations;
 mod growth;
 mod io;

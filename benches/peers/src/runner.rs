@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::bars::{self, Better, Contender, Verdict};
+use crate::choice::{self, Choice};
 use crate::peers::{GoTool, Peer};
 use crate::sample::Sample;
 use crate::workloads::{self, Job, Row, Suite, Unit};
@@ -74,6 +75,8 @@ pub(crate) fn run(suite: Suite, args: &SuiteArgs) -> Result<Report, String> {
     let mut notes = Vec::new();
     let mut versions = BTreeMap::new();
     let rows = workloads::rows(suite, args.workers, args.full);
+    let choices = choices(&rows, args);
+    choice::check(suite.name(), &choices)?;
     let rows = rows
         .into_iter()
         .filter(|row| chosen(&args.only, &row.workload));
@@ -91,7 +94,7 @@ pub(crate) fn run(suite: Suite, args: &SuiteArgs) -> Result<Report, String> {
     }
     notes.iter().for_each(|note| eprintln!("{note}"));
     if rows.is_empty() {
-        return Err("no row has these workloads and peers".to_string());
+        return Err(choice::nothing(suite.name(), &choices));
     }
     for &peer in rows.iter().flat_map(|(_, peers)| peers) {
         versions.entry(peer).or_insert_with(|| peer.version());
@@ -125,12 +128,32 @@ pub(crate) fn chosen<T: PartialEq>(choice: &[T], candidate: &T) -> bool {
     choice.is_empty() || choice.contains(candidate)
 }
 
-fn peers_of(row: &Row, args: &SuiteArgs) -> Vec<Peer> {
+/// What `args` choose of `rows`.
+fn choices(rows: &[Row], args: &SuiteArgs) -> [Choice; 2] {
+    let peers = args.run.peers.iter().map(|peer| peer.name().to_string());
+    let taking_part = rows.iter().flat_map(able);
+    [
+        Choice::new(
+            "--only",
+            args.only.iter().map(|workload| workload.name()),
+            rows.iter().map(|row| row.workload.name()),
+        ),
+        Choice::new(
+            "--peers",
+            peers,
+            taking_part.map(|peer| peer.name().to_string()),
+        ),
+    ]
+}
+
+/// Who can do a row.
+fn able(row: &Row) -> impl Iterator<Item = Peer> {
     let floor = row.workload.has_floor().then_some(Peer::Floor);
-    row.peers
-        .iter()
-        .copied()
-        .chain(floor)
+    row.peers.iter().copied().chain(floor)
+}
+
+fn peers_of(row: &Row, args: &SuiteArgs) -> Vec<Peer> {
+    able(row)
         .filter(|peer| chosen(&args.run.peers, peer))
         .collect()
 }

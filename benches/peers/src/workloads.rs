@@ -23,6 +23,17 @@ pub(crate) enum Suite {
     Sync,
 }
 
+impl Suite {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Suite::Cpu => "cpu",
+            Suite::Time => "time",
+            Suite::Sync => "sync",
+        }
+    }
+}
+
 /// What is measured. The names are those of the command line and of `go/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Workload {

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::report::{Chart, Growth, Line, Point};
 use super::subject::{SUBJECTS, Subject};
+use crate::choice::{self, Choice};
 use crate::io::rows::Placement;
 use crate::peers::Peer;
 use crate::runner::{chosen, median, prepare_go};
@@ -35,6 +36,24 @@ pub(crate) struct GrowthArgs {
     pub(crate) quick: bool,
 }
 
+impl GrowthArgs {
+    fn choices(&self) -> [Choice; 2] {
+        let peers = SUBJECTS.into_iter().flat_map(Subject::peers);
+        [
+            Choice::new(
+                "--only",
+                self.only.iter().map(|subject| subject.name()),
+                SUBJECTS.map(Subject::name),
+            ),
+            Choice::new(
+                "--peers",
+                self.peers.iter().map(|peer| peer.name().to_string()),
+                peers.map(|peer| peer.name().to_string()),
+            ),
+        ]
+    }
+}
+
 /// The shortest window of a load, and that of `--quick`.
 const WINDOW_MS: u64 = 600;
 const QUICK_WINDOW_MS: u64 = 80;
@@ -48,6 +67,8 @@ const CONNECTIONS_PER_MS: u64 = 10;
 ///
 /// A line for the user, if `args` leave nothing to do.
 pub(crate) fn run(args: &GrowthArgs) -> Result<Growth, String> {
+    let choices = args.choices();
+    choice::check("growth", &choices)?;
     let mut notes = Vec::new();
     let mut versions = BTreeMap::new();
     let mut plans: Vec<Plan> = SUBJECTS
@@ -66,7 +87,7 @@ pub(crate) fn run(args: &GrowthArgs) -> Result<Growth, String> {
     plans.retain(|plan| !plan.peers.is_empty() && !plan.sizes.is_empty());
     notes.iter().for_each(|note| eprintln!("{note}"));
     if plans.is_empty() {
-        return Err("nothing grows by these, with these peers".to_string());
+        return Err(choice::nothing("growth", &choices));
     }
     for &peer in plans.iter().flat_map(|plan| &plan.peers) {
         versions.entry(peer).or_insert_with(|| peer.version());

@@ -14,6 +14,7 @@ use super::load::Found;
 use super::rows::{self, PEERS, Placement, Row, Workload, YARDSTICK};
 use super::server::Server;
 use crate::bars::{Contender, Verdict};
+use crate::choice::{self, Choice};
 use crate::peers::Peer;
 use crate::runner::{chosen, median, prepare_go};
 use crate::{RunArgs, child, machine};
@@ -41,6 +42,28 @@ impl IoArgs {
     /// Whether the report is to be JSON.
     pub(crate) fn json(&self) -> bool {
         self.run.json
+    }
+
+    fn choices(&self) -> [Choice; 4] {
+        let peers = self.run.peers.iter().map(|peer| peer.name().to_string());
+        [
+            Choice::new(
+                "--only",
+                self.only.iter().map(|workload| workload.name()),
+                rows::rows().map(|row| row.workload.name()),
+            ),
+            Choice::new(
+                "--placements",
+                self.placements.iter().map(|placement| placement.name()),
+                rows::rows().map(|row| row.placement.name()),
+            ),
+            Choice::new(
+                "--connections",
+                self.connections.iter().map(usize::to_string),
+                rows::rows().map(|row| row.connections.to_string()),
+            ),
+            Choice::new("--peers", peers, PEERS.map(|peer| peer.name().to_string())),
+        ]
     }
 
     fn wants(&self, row: &Row) -> bool {
@@ -139,6 +162,8 @@ impl Found {
 ///
 /// A line for the user, if `args` leave nothing to do.
 pub(crate) fn run(args: &IoArgs) -> Result<Report, String> {
+    let choices = args.choices();
+    choice::check("io", &choices)?;
     let mut notes: Vec<String> = [Placement::Split, Placement::Both]
         .into_iter()
         .filter(|placement| chosen(&args.placements, placement))
@@ -158,7 +183,7 @@ pub(crate) fn run(args: &IoArgs) -> Result<Report, String> {
     }
     notes.iter().for_each(|note| eprintln!("{note}"));
     if rows.is_empty() || peers.is_empty() {
-        return Err("no row has these workloads, placements, connections and peers".to_string());
+        return Err(choice::nothing("io", &choices));
     }
     for &peer in &peers {
         versions.entry(peer).or_insert_with(|| peer.version());

@@ -11,6 +11,7 @@ use clap::Args;
 use super::report::{Cell, Figure, Report, Row as RowReport};
 use super::rows::{self, Request, Row, Server, Tool};
 use super::{attached, redis_benchmark, servers, wrk};
+use crate::choice::{self, Choice};
 use crate::io::placement::Side;
 use crate::io::rows::Placement;
 use crate::io::server::Server as Running;
@@ -57,11 +58,13 @@ const WARM_REQUESTS: u64 = 10_000;
 ///
 /// A line for the user, if `args` leave nothing to do.
 pub(crate) fn run(args: &ToolsArgs) -> Result<Report, String> {
+    let choices = choices(args);
+    choice::check("tools", &choices)?;
     let rows = rows::rows().filter(|row| chosen(&args.only, &row.tool));
     let mut rows: Vec<_> = rows.map(|row| (row, servers_of(&row, args))).collect();
     rows.retain(|(_, servers)| !servers.is_empty());
     if rows.is_empty() {
-        return Err("no row has these tools and peers".to_string());
+        return Err(choice::nothing("tools", &choices));
     }
     let (mut versions, mut notes) = (BTreeMap::new(), Vec::new());
     if let Some(obstacle) = Placement::Split.obstacle() {
@@ -83,6 +86,24 @@ pub(crate) fn run(args: &ToolsArgs) -> Result<Report, String> {
             .map(|(row, servers)| measure_row(row, servers, rounds, quick))
             .collect(),
     })
+}
+
+/// Redis is no peer: it takes part where no peers are chosen.
+fn choices(args: &ToolsArgs) -> [Choice; 2] {
+    let servers = rows::rows().flat_map(|row| row.servers);
+    let peers = servers.filter(|server| **server != Server::Redis);
+    [
+        Choice::new(
+            "--only",
+            args.only.iter().map(|tool| tool.name().to_string()),
+            rows::rows().map(|row| row.tool.name().to_string()),
+        ),
+        Choice::new(
+            "--peers",
+            args.run.peers.iter().map(|peer| peer.name().to_string()),
+            peers.map(|server| server.name().to_string()),
+        ),
+    ]
 }
 
 fn servers_of(row: &Row, args: &ToolsArgs) -> Vec<Server> {
