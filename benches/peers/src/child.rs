@@ -110,7 +110,10 @@ pub(crate) fn keep_errors(mut stderr: ChildStderr) -> JoinHandle<String> {
 /// The line that tells why a child failed.
 pub(crate) fn failure(stderr: &str, status: ExitStatus) -> String {
     let mut lines = stderr.lines().filter(|line| !line.trim().is_empty());
-    let first = lines.next().unwrap_or("no message");
+    let Some(first) = lines.next() else {
+        // "exit status: 3", or "signal: 9 (SIGKILL)".
+        return format!("ended without a message, {status}");
+    };
     // Rust prints the message on the line after "thread ... panicked at ...".
     let line = if first.contains("panicked at") {
         lines.next().unwrap_or(first)
@@ -120,5 +123,24 @@ pub(crate) fn failure(stderr: &str, status: ExitStatus) -> String {
     match status.signal() {
         Some(signal) => format!("killed by signal {signal}: {line}"),
         None => line.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_by_message_signal_or_status() {
+        // As wait() has them: the status in the second byte, a signal in the first.
+        let [three, killed] = [3 << 8, 9].map(ExitStatus::from_raw);
+        assert_eq!(failure("\nno room\nmore\n", three), "no room");
+        assert_eq!(failure("thread 'x' panicked at y:\nlost\n", three), "lost");
+        assert_eq!(
+            failure("last words\n", killed),
+            "killed by signal 9: last words"
+        );
+        assert!(failure("\n", three).ends_with("exit status: 3"));
+        assert!(failure("", killed).contains("signal: 9"));
     }
 }
