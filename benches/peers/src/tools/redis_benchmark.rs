@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rows::{Request, Tool};
-use super::runner::Told;
+use super::runner::{Latencies, Told};
 
 /// The arguments for so many requests.
 pub(super) fn arguments(port: u16, request: Request, depth: u64, requests: u64) -> Vec<String> {
@@ -50,8 +50,10 @@ pub(super) fn parse(text: &str, requests: u64) -> Result<Told, String> {
     Ok(Told {
         requests,
         requests_per_s: figure("rps")?,
-        p50: time("p50_latency_ms")?,
-        p99: time("p99_latency_ms")?,
+        latencies: Some(Latencies {
+            p50: time("p50_latency_ms")?,
+            p99: time("p99_latency_ms")?,
+        }),
     })
 }
 
@@ -73,8 +75,8 @@ mod tests {
     fn the_figures_are_found_by_the_names_of_the_columns() {
         let told = parse(TEXT, 1000).expect("a good run");
         assert_eq!((told.requests, told.requests_per_s), (1000, 93_457.94));
-        assert_eq!(told.p50, Duration::from_micros(303));
-        assert_eq!(told.p99, Duration::from_micros(471));
+        let [p50, p99] = [303, 471].map(Duration::from_micros);
+        assert_eq!(told.latencies, Some(Latencies { p50, p99 }));
     }
 
     #[test]

@@ -38,8 +38,8 @@ impl Row {
 pub(crate) struct Cell {
     /// A peer's name, or `redis`.
     pub(crate) server: String,
-    /// By name: `requests_per_s`, `p50_us`, `p99_us`, `server_cpu_us`, `peak_bytes`. Empty if the server has
-    /// failed.
+    /// By name: `requests_per_s`, `p50_us`, `p99_us`, `server_cpu_us`, `peak_bytes`, without latencies where the
+    /// tool's are none. Empty if the server has failed.
     pub(crate) figures: BTreeMap<String, Figure>,
     pub(crate) error: Option<String>,
 }

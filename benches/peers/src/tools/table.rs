@@ -72,7 +72,8 @@ fn figures(cell: &Cell, name: &str, divisor: f64) -> (String, String) {
             show(figure.median),
             format!("{} - {}", show(figure.min), show(figure.max)),
         ),
-        None => ("failed".to_string(), String::new()),
+        None if cell.error.is_some() => ("failed".to_string(), String::new()),
+        None => ("-".to_string(), String::new()),
     }
 }
 
@@ -118,5 +119,9 @@ mod tests {
         for wanted in wanted {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
+        // What a tool does not tell is no failure.
+        let ours = text.lines().find(|line| line.contains("ours"));
+        let ours = ours.expect("a line of ours");
+        assert!(ours.contains(" - ") && !ours.contains("failed"), "{ours}");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rows::{PIPELINED, Tool};
-use super::runner::Told;
+use super::runner::{Latencies, Told};
 
 /// Has wrk send several requests at once.
 const PIPELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tools/pipeline.lua");
@@ -27,12 +27,14 @@ pub(super) fn arguments(port: u16, depth: u64, seconds: u64) -> Vec<String> {
     arguments
 }
 
-/// Reads the figures.
+/// Reads the figures. Where several requests are sent at once, the latencies are none: wrk takes a batch's time for
+/// answers that it has missed, makes up samples for those, some below the lowest from which it counts, and tells
+/// percentiles that are too high, or 0.
 ///
 /// # Errors
 ///
 /// A line, if there are errors among the answers, or if figures are missing.
-pub(super) fn parse(text: &str) -> Result<Told, String> {
+pub(super) fn parse(text: &str, depth: u64) -> Result<Told, String> {
     let lines = || text.lines().map(str::trim);
     let failed = |line: &&str| line.starts_with("Socket errors") || line.starts_with("Non-2xx");
     if let Some(errors) = lines().find(failed) {
@@ -51,13 +53,16 @@ pub(super) fn parse(text: &str) -> Result<Told, String> {
         let text = after(label)?;
         duration(text).ok_or(format!("not a time of wrk's: {text}"))
     };
+    let latencies = Latencies {
+        p50: time("50%")?,
+        p99: time("99%")?,
+    };
     Ok(Told {
         requests: requests.ok_or("wrk tells no number of requests")?,
         requests_per_s: per_s
             .parse()
             .map_err(|_| format!("not a number: {per_s}"))?,
-        p50: time("50%")?,
-        p99: time("99%")?,
+        latencies: (depth == 1).then_some(latencies),
     })
 }
 
@@ -98,11 +103,18 @@ Transfer/sec:     13.37MB
 
     #[test]
     fn the_figures_are_found() {
-        let told = parse(TEXT).expect("a good run");
+        let told = parse(TEXT, 1).expect("a good run");
         assert_eq!(told.requests, 331_425);
         assert_eq!(told.requests_per_s, 110_420.31);
-        assert_eq!(told.p50, Duration::from_micros(575));
-        assert_eq!(told.p99, Duration::from_micros(1050));
+        let [p50, p99] = [575, 1050].map(Duration::from_micros);
+        assert_eq!(told.latencies, Some(Latencies { p50, p99 }));
+    }
+
+    #[test]
+    fn latencies_of_several_at_once_are_no_figures() {
+        let told = parse(&TEXT.replace("575.00us", "0.00us"), PIPELINED).expect("a good run");
+        assert_eq!(told.latencies, None);
+        assert_eq!(told.requests, 331_425);
     }
 
     #[test]
@@ -112,17 +124,17 @@ Transfer/sec:     13.37MB
             "  Socket errors: connect 0, read 3, write 0, timeout 0",
         ] {
             let text = format!("{TEXT}{errors}\n");
-            assert_eq!(parse(&text).map(|_| ()), Err(errors.trim().to_string()));
+            assert_eq!(parse(&text, 1).map(|_| ()), Err(errors.trim().to_string()));
         }
     }
 
     #[test]
     fn what_is_missing_is_named() {
         for label in ["Requests/sec:", "99%"] {
-            let error = parse(&TEXT.replace(label, "?")).expect_err("a figure is missing");
+            let error = parse(&TEXT.replace(label, "?"), 1).expect_err("a figure is missing");
             assert!(error.contains(label), "{error}");
         }
-        assert!(parse("").is_err());
+        assert!(parse("", 1).is_err());
     }
 
     #[test]
