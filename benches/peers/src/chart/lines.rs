@@ -27,7 +27,10 @@ pub(super) fn draw(name: &str, chart: &Chart) -> Drawing {
         0.0,
         38.0,
         "",
-        &format!("{}, by {}. Lower is better.", chart.y, chart.x),
+        &format!(
+            "{}, by {}. Lower is better. Both axes are logarithmic.",
+            chart.y, chart.x
+        ),
     );
     legend(&mut svg, &chart.lines);
     let points = || chart.lines.iter().flat_map(|line| &line.points);

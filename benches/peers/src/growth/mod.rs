@@ -15,3 +15,11 @@ pub(crate) mod runner;
 mod subject;
 pub(crate) mod table;
 pub(crate) mod work;
+
+/// The names of all charts.
+#[cfg(test)]
+pub(crate) fn chart_names() -> impl Iterator<Item = &'static str> {
+    let subjects = subject::SUBJECTS.iter();
+    let charts = subjects.flat_map(|subject| subject.charts());
+    charts.map(|words| words.name)
+}

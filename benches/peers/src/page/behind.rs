@@ -4,6 +4,7 @@ use super::markdown::escape;
 use super::why;
 use crate::all::report::{Part, PartReport, Results};
 use crate::bars::{Better, Verdict};
+use crate::growth::report::{Chart, Point};
 use crate::peers::Peer;
 use crate::table::number;
 
@@ -76,7 +77,18 @@ pub(super) fn of(part: &PartReport) -> Vec<Behind> {
             })
             .collect()
         }
-        Results::Growth(_) | Results::Skipped(_) => Vec::new(),
+        Results::Growth(report) => {
+            let charts = report.charts.iter();
+            charts
+                .map(|chart| Behind {
+                    part: part.part,
+                    name: chart.name.clone(),
+                    missed: Vec::new(),
+                    ahead: ahead_at(chart),
+                })
+                .collect()
+        }
+        Results::Skipped(_) => Vec::new(),
     };
     let behind = found.into_iter();
     behind
@@ -120,6 +132,38 @@ fn ahead(medians: &[(&str, f64)], better: Better, unit: &str) -> Vec<String> {
             format!("{name} {theirs} {unit}, ours {ours}")
         })
         .collect()
+}
+
+/// Who is ahead of ours at which sizes of a chart, with the figures where that is most.
+fn ahead_at(chart: &Chart) -> Vec<String> {
+    let ours = chart.lines.iter().find(|line| line.peer == Peer::Ours);
+    let ours = ours.map_or(&[][..], |line| &line.points);
+    let others = chart.lines.iter().filter(|line| line.peer.competes());
+    let others = others.filter_map(|line| {
+        let pairs = line.points.iter().filter_map(|theirs| {
+            let ours = ours.iter().find(|ours| ours.x == theirs.x)?;
+            let ahead = Better::Less.is_ahead(theirs.median, ours.median);
+            ahead.then_some((theirs, ours))
+        });
+        let pairs: Vec<_> = pairs.collect();
+        let by = |&(theirs, ours): &(&Point, &Point)| ours.median / theirs.median;
+        let most = pairs.iter().max_by(|a, b| by(a).total_cmp(&by(b)))?;
+        let sizes: Vec<_> = pairs
+            .iter()
+            .map(|(theirs, _)| theirs.x.to_string())
+            .collect();
+        let [theirs, ours] = [most.0, most.1].map(|point| number(point.median));
+        let (name, sizes, y, x) = (line.peer.name(), sizes.join(", "), &chart.y, &chart.x);
+        let at = if pairs.len() > 1 {
+            format!(" at {}", most.0.x)
+        } else {
+            String::new()
+        };
+        Some(format!(
+            "{name} at {sizes} {x}: {theirs} {y}, ours {ours}{at}"
+        ))
+    });
+    others.collect()
 }
 
 /// The section, with what is known about each row.

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use self::behind::Behind;
 use self::markdown::{escape, table};
-use crate::all::report::{PartReport, Report, Results};
+use crate::all::report::{Part, PartReport, Report, Results};
 use crate::chart;
 use crate::growth::report::Growth;
 
@@ -154,17 +154,11 @@ fn summary(report: &Report) -> String {
                 count(false).to_string(),
                 ahead.to_string(),
             ],
-            Results::Tools(_) => [
+            Results::Growth(_) | Results::Tools(_) => [
                 part.rows().to_string(),
                 String::new(),
                 String::new(),
                 ahead.to_string(),
-            ],
-            Results::Growth(_) => [
-                part.rows().to_string(),
-                String::new(),
-                String::new(),
-                String::new(),
             ],
             Results::Skipped(_) => [
                 "left out".to_string(),
@@ -178,7 +172,7 @@ fn summary(report: &Report) -> String {
     }
     let total: f64 = report.parts.iter().map(|part| part.seconds).sum();
     format!(
-        "## Summary\n\n{}\n\nAltogether {}.",
+        "## Summary\n\n{}\n\nAltogether {}. A row may have several bars, or none.",
         table(&lines),
         took(total)
     )
@@ -224,6 +218,11 @@ fn failures(report: &Report) -> String {
                 lines.push(line);
             }
         }
+    }
+    // Who reads of five suites is to know that there are six.
+    let there = |part: &Part| report.parts.iter().any(|there| there.part == *part);
+    for part in Part::ALL.iter().filter(|part| !there(part)) {
+        lines.push(format!("- `{}`: not measured in this run", part.name()));
     }
     if lines.is_empty() {
         lines.push("None: everything ran.".to_string());

@@ -47,7 +47,9 @@ pub(super) fn single(report: &Report) -> String {
             }),
         ]);
     }
-    table(&lines)
+    let note = "Ratio: ours divided by the best peer's, so below 1 ours is less; of the floor: ours divided by the \
+                floor's. In brackets: lowest and highest round; at p99 and memory, the best peer's.";
+    format!("{}\n\n{note}", table(&lines))
 }
 
 /// The median with its unit, in brackets the spread.
@@ -145,7 +147,9 @@ pub(super) fn io(report: &io::runner::Report) -> String {
     }
     let mut parts = vec![table(&lines)];
     parts.push(
-        "In brackets: the spread of CPU us, and raw epoll's p50, p99 and memory.".to_string(),
+        "In brackets: the spread of CPU us, and raw epoll's p50, p99 and memory. The figure after a bar is ours divided \
+         by the best runtime's, or by the best of those that the bar names."
+            .to_string(),
     );
     parts.extend(io::table::warning(report));
     parts.join("\n\n")
@@ -158,6 +162,9 @@ fn median(row: &io::runner::RowReport, peer: Peer, name: &str) -> String {
 
 /// Of tools: a line for each server of a row.
 pub(super) fn tools(report: &tools::report::Report) -> String {
+    if report.rows.is_empty() {
+        return "Nothing could run: the end of this page says why.".to_string();
+    }
     let head = [
         "load",
         "server",

@@ -1,7 +1,8 @@
 //! The page of a report that has everything: a bar missed, a failure, a suite that was left out.
 
-use crate::all::report::Report;
+use crate::all::report::{Report, Results};
 use crate::page::write;
+use crate::peers::Peer;
 
 /// As a run saves it, shortened.
 const REPORT: &str = include_str!("test_report.json");
@@ -78,6 +79,40 @@ fn failures_and_what_was_left_out_are_listed() {
         "{failed}"
     );
     assert!(page.contains("Left out: nothing to do"), "{page}");
+}
+
+#[test]
+fn a_suite_that_was_not_measured_is_named() {
+    let page = page(None);
+    let (_, failed) = page.split_once("## Failed or left out").expect("a section");
+    assert!(
+        failed.contains("`cpu`: not measured in this run"),
+        "{failed}"
+    );
+    assert!(!failed.contains("`io`: not measured"), "{failed}");
+}
+
+#[test]
+fn a_chart_says_at_which_sizes_who_is_ahead() {
+    let mut report: Report = serde_json::from_str(REPORT).expect("a saved report is one");
+    let growth = report
+        .parts
+        .iter_mut()
+        .find_map(|part| match &mut part.results {
+            Results::Growth(growth) => Some(growth),
+            _ => None,
+        });
+    let chart = &mut growth.expect("there is such a suite").charts[0];
+    let mut tokio = chart.lines[0].points.clone();
+    for (point, median) in tokio.iter_mut().zip([40.0, 49.0, 30.0]) {
+        point.median = median;
+    }
+    chart.lines[1].peer = Peer::Tokio;
+    chart.lines[1].points = tokio;
+    let page = write(&report, None);
+    let said = "**`growth`: `spawn`** (ahead: tokio at 100, 10000 fibers: 30.0 ns per fiber, ours 60.0 at 10000)";
+    assert!(page.contains(said), "{page}");
+    assert!(page.contains("| `growth` | 1 |  |  | 1 |"), "{page}");
 }
 
 #[test]
