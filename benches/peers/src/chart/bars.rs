@@ -58,6 +58,9 @@ pub(super) struct Spread {
 /// Relative figures further apart than this need a logarithmic axis.
 const LINEAR_MAX: f64 = 8.0;
 
+/// A logarithmic axis with fewer labels than this gets some between the powers of ten.
+const LABELS_MIN: usize = 3;
+
 const COLUMN: f64 = 428.0;
 /// Where bars begin in a column: peers' names are to the left.
 const BARS: f64 = 80.0;
@@ -120,13 +123,26 @@ fn scale(groups: &[Group]) -> Scale {
 
 /// Where the scale is labelled above the first group of a column; the groups continue these lines.
 fn grid(scale: &Scale) -> Vec<f64> {
-    let wanted = if scale.is_logarithmic() {
-        decades(1e-6, 1e9)
-    } else {
-        (0..=2 * LINEAR_MAX as u32)
-            .map(|half| f64::from(half) / 2.0)
-            .collect()
-    };
+    if !scale.is_logarithmic() {
+        let halves = (0..=2 * LINEAR_MAX as u32).map(|half| f64::from(half) / 2.0);
+        return fitting(scale, halves.collect());
+    }
+    let powers = fitting(scale, decades(1e-6, 1e9));
+    // One label tells nothing of how far apart two factors are.
+    if powers.len() >= LABELS_MIN {
+        return powers;
+    }
+    fitting(
+        scale,
+        decades(1e-2, 1.0)
+            .into_iter()
+            .chain(decades(2.0, 100.0))
+            .collect(),
+    )
+}
+
+/// Those of `wanted` that are on the scale and whose labels do not touch.
+fn fitting(scale: &Scale, wanted: Vec<f64>) -> Vec<f64> {
     let apart = |one: f64, other: f64| {
         let widths = width(&tick_label(one)) + width(&tick_label(other));
         (scale.place(one) - scale.place(other)).abs() >= widths / 2.0 + 6.0
@@ -308,9 +324,9 @@ mod tests {
             ];
             scale(&[group(&figures)])
         };
-        for scale in [2.0, 200.0, 5000.0].map(with) {
+        for scale in [2.0, 5.0, 9.0, 20.0, 200.0, 5000.0].map(with) {
             let ticks = grid(&scale);
-            assert!(ticks.contains(&1.0) && ticks.len() > 1, "{ticks:?}");
+            assert!(ticks.contains(&1.0) && ticks.len() > 2, "{ticks:?}");
             for pair in ticks.windows(2) {
                 let [low, high] = [pair[0], pair[1]].map(|tick| {
                     let half = width(&tick_label(tick)) / 2.0;
