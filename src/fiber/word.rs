@@ -348,6 +348,12 @@ impl Word {
         self.0.fetch_or(JOIN_WAIT, Ordering::AcqRel) & DONE == 0
     }
 
+    /// True if a joiner waited at the time of the look.
+    pub(crate) fn has_joiner(&self) -> bool {
+        // Relaxed: a hint.
+        self.0.load(Ordering::Relaxed) & JOIN_WAIT != 0
+    }
+
     /// By the joiner that gives up: true if nobody will wake it, false if `finish` was first and the
     /// waker lets go soon.
     #[must_use]

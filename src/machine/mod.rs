@@ -6,7 +6,7 @@
 //! | `worker` | a worker's record, shared and own part |
 //! | `pick`, `run` | what runs next; the switch, and what follows it |
 //! | `park`, `wake` | how a fiber waits; how it is made runnable |
-//! | `queue_work`, `search`, `patience`, `sleep`, `idle` | where work is put, how it is found elsewhere, how workers sleep |
+//! | `queue_work`, `search`, `patience`, `balance`, `sleep`, `idle` | where work is put, how it is found elsewhere, how workers sleep |
 //! | `alarm`, `pace`, `dues` | deadlines of fibers; how often a worker gets up for them; of floating ones |
 //! | `outside`, `poll`, `baton` | how workers learn what happens outside; the dedicated thread; which of them waits |
 //! | `shared` | the lists and the idle list, under one lock |
@@ -14,6 +14,7 @@
 //! | `config`, `offload`, `metrics`, `clock`, `rng` | options (`offload`: the blocking pool's), counters, and the two seams of chance and time |
 
 pub(crate) mod alarm;
+pub(crate) mod balance;
 pub(crate) mod baton;
 pub(crate) mod clock;
 pub(crate) mod config;

@@ -111,9 +111,14 @@ impl Own {
                     }
                 }
                 if let Some(item) = local.cache.pop() {
-                    return Some(self.fresh(item));
+                    let pick = self.fresh(item);
+                    if !self.gives_away(pick.header()) {
+                        return Some(pick);
+                    }
+                } else {
+                    own = 0;
                 }
-                own = 0;
+                continue;
             }
             if shared & bit != 0 {
                 if let Some(header) = self.machine().shared.lock().lists.pop_front(class) {

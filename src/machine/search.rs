@@ -137,7 +137,8 @@ impl Own {
             if std::ptr::eq(victim, self.worker()) || !victim.holds_any() {
                 continue;
             }
-            if !(victim.has_spare() && patience.is_over(now_ns)) {
+            let spare = victim.has_spare() || victim.outweighs(self.worker());
+            if !(spare && patience.is_over(now_ns)) {
                 let looks = victim.looks.load(Ordering::Relaxed);
                 let seen = lone.filter(|seen| seen.worker == victim.index() && seen.looks == looks);
                 let Some(seen) = seen else {

@@ -24,6 +24,7 @@ use crate::fiber::header::{Header, Home};
 use crate::fiber::runner::Runner;
 use crate::fiber::slab;
 use crate::machine::alarm::Alarm;
+use crate::machine::balance::Gifts;
 use crate::machine::core::Machine;
 use crate::machine::idle::SleepWord;
 use crate::machine::item::Item;
@@ -165,8 +166,9 @@ pub(crate) struct Local {
     /// Ended fibers whose last message is still to come (WORD-1).
     pub in_flight: Cell<u64>,
     pub searching: Cell<bool>,
-    /// What its robberies have brought.
+    /// What its robberies have brought, and its gifts.
     pub patience: Patience,
+    pub gifts: Gifts,
     /// A while has passed since fibers starved: try again for them.
     pub retry_starved: Cell<bool>,
     /// Room for what the reactor reports, and when this worker last looked there.
@@ -247,6 +249,7 @@ impl Worker {
                 in_flight: Cell::new(0),
                 searching: Cell::new(false),
                 patience: Patience::new(),
+                gifts: Gifts::new(),
                 retry_starved: Cell::new(false),
                 events: OwnCell(UnsafeCell::new(Events::new())),
                 polled_ns: Cell::new(0),
@@ -292,6 +295,7 @@ impl Worker {
         local.lone_notify.set(true);
         local.searching.set(false);
         local.patience.begin();
+        local.gifts.begin();
         local.swept.set(false);
         local.swept_to.set(0);
         local.answered.set(0);

@@ -4,6 +4,7 @@
 mod common;
 
 mod all_run;
+mod balance;
 mod fairness;
 mod idle_workers;
 mod priorities;

@@ -79,8 +79,7 @@ const WHY: &[(Part, &str, &str)] = &[
     (
         Part::Io,
         "echo 1000 split",
-        "A thousand stacks lie in no cache; what a look brings is fetched ahead, 32 at a time. At f515129 a busy worker looked so \
-         often that the next look came before those had run, which was 1.20 of epoll's CPU. It looks less often since.",
+        "A thousand stacks lie in no cache; what a look brings is fetched ahead, 32 at a time.",
     ),
     (
         Part::Io,
@@ -127,10 +126,10 @@ const WHY: &[(Part, &str, &str)] = &[
 ];
 
 /// Of servers with two workers.
-const BOTH: &str = "Connections stay with the worker that first ran them. Where server and load share both cores, a worker \
-    whose core the load has just taken keeps its connections waiting, and then finds many at once; tokio's other \
-    worker takes them over. Moving started fibers would be unsound behind a safe `spawn`. That is not all of it: raw epoll and \
-    monoio leave connections where they are, too, and mostly answer more.";
+const BOTH: &str = "Server and load share both cores, and connections stay with the worker that they were given to. A worker whose \
+    core the load has just taken keeps its connections waiting, and then finds many at once; tokio's other worker takes them \
+    over. Moving started fibers would be unsound behind a safe `spawn`. Rounds differ by a fifth, with whoever shares a core \
+    with whom.";
 
 /// Of servers with one worker.
 const NOISE: &str = "What raw epoll takes without any runtime is nearly all of a request. What is left, a switch to the \

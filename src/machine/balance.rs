@@ -1,0 +1,142 @@
+//! Balance: a fiber that is about to start goes to an idle worker that has far fewer.
+//!
+//! A fiber stays where it starts, and a lone one starts where it was spawned. So a fiber that accepts connections, and
+//! spawns one for each, would keep them all on its own worker for as long as they live. Hence a worker that
+//! has more fibers than an idle one gives away those it is about to start, one at a time, but for such as somebody
+//! already waits for: their spawner and they take turns. A gift costs a wake-up, which is lost on a fiber that
+//! ends at once: after such a gift so many starts pass before the next one, twice as many each time.
+
+use std::cell::Cell;
+
+use crate::fiber::header::Header;
+use crate::machine::wake::rouse;
+use crate::machine::worker::{Own, Worker};
+
+/// How many more fibers than another a worker may have.
+pub(crate) const MARGIN: u64 = 8;
+/// How many starts pass after a first gift that was lost, and at the most.
+const PASS_MIN: u32 = 16;
+const PASS_MAX: u32 = 1 << 16;
+
+/// What has become of a worker's gifts.
+#[derive(Debug)]
+pub(crate) struct Gifts {
+    /// The last one's receiver, and what it had started, and had, before.
+    last: Cell<Option<(&'static Worker, u64, u64)>>,
+    /// How many starts are still to pass, and how many passed after the last gift that was lost.
+    pass: Cell<u32>,
+    passed: Cell<u32>,
+}
+
+/// Whether a worker may give.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum May {
+    Give,
+    Wait,
+}
+
+impl Gifts {
+    pub(crate) const fn new() -> Self {
+        Self {
+            last: Cell::new(None),
+            pass: Cell::new(0),
+            passed: Cell::new(0),
+        }
+    }
+
+    /// For a new machine.
+    pub(crate) fn begin(&self) {
+        self.last.set(None);
+        self.pass.set(0);
+        self.passed.set(0);
+    }
+
+    /// One start more: judges the last gift.
+    fn consider(&self) -> May {
+        let pass = self.pass.get();
+        if pass > 0 {
+            self.pass.set(pass - 1);
+            return May::Wait;
+        }
+        let Some((receiver, started, population)) = self.last.get() else {
+            return May::Give;
+        };
+        if receiver.counters.started.get() == started {
+            // On its way.
+            return May::Wait;
+        }
+        self.last.set(None);
+        self.judge(receiver.population() > population)
+    }
+
+    fn judge(&self, stays: bool) -> May {
+        if stays {
+            self.passed.set(0);
+            return May::Give;
+        }
+        let pass = (2 * self.passed.get()).clamp(PASS_MIN, PASS_MAX);
+        self.pass.set(pass);
+        self.passed.set(pass);
+        May::Wait
+    }
+
+    fn gave(&self, receiver: &'static Worker) {
+        let started = receiver.counters.started.get();
+        self.last
+            .set(Some((receiver, started, receiver.population())));
+    }
+}
+
+impl Worker {
+    /// How many fibers have started here and not ended, at a glance. Of pinned machines.
+    pub(crate) fn population(&self) -> u64 {
+        let finished = self.counters.finished.get();
+        self.counters.started.get().saturating_sub(finished)
+    }
+
+    /// True if a fiber had rather start on that worker than here.
+    pub(crate) fn outweighs(&self, other: &Self) -> bool {
+        self.population() > other.population() + MARGIN
+    }
+}
+
+impl Own {
+    /// Gives an unstarted fiber from this worker's cache away, if that is as well. False: it is to start here.
+    #[inline]
+    pub(crate) fn gives_away(self, header: *const Header) -> bool {
+        self.local().live.get() > MARGIN
+            && self.machine().shared.idle.idle() > 0
+            && self.give_away(header)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_away(self, header: *const Header) -> bool {
+        // SAFETY: taken out of the cache, so alive and ours.
+        if unsafe { &*header }.word.has_joiner() || self.machine().config.floating {
+            return false;
+        }
+        let gifts = &self.local().gifts;
+        if gifts.consider() == May::Wait {
+            return false;
+        }
+        let mut shared = self.machine().shared.lock();
+        let fewest = shared
+            .idle
+            .iter()
+            .copied()
+            .min_by_key(|worker| worker.population());
+        let Some(receiver) = fewest.filter(|worker| self.worker().outweighs(worker)) else {
+            return false;
+        };
+        gifts.gave(receiver);
+        // As a hand-off (SHARED-1).
+        shared.remove_idle(receiver);
+        receiver.slot.set(header);
+        shared.handoffs += 1;
+        let wake = receiver.sleep.notify();
+        drop(shared);
+        rouse(receiver, wake);
+        true
+    }
+}
