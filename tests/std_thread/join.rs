@@ -34,15 +34,19 @@ pub fn join_returns_the_payload_of_a_panic() {
 }
 
 pub fn what_happened_before_is_seen() {
-    // Spawn publishes to the thread, and the thread's end to the joiner, though all is Relaxed.
-    static WORD: AtomicUsize = AtomicUsize::new(0);
+    // Spawn publishes to the thread, and the thread's end to the joiner, though all is Relaxed. Nobody else has the word.
+    let word = Arc::new(AtomicUsize::new(0));
     for round in 0..100 {
-        WORD.store(round, Ordering::Relaxed);
+        let (before, after) = (2 * round + 1, 2 * round + 2);
+        word.store(before, Ordering::Relaxed);
+        let theirs = Arc::clone(&word);
         let seen = thread::spawn(move || {
-            let seen = WORD.load(Ordering::Relaxed);
-            seen >= round || seen == 0
+            let seen = theirs.load(Ordering::Relaxed);
+            theirs.store(after, Ordering::Relaxed);
+            seen
         });
-        assert!(seen.join().unwrap());
+        assert_eq!(seen.join().unwrap(), before);
+        assert_eq!(word.load(Ordering::Relaxed), after);
     }
 }
 
