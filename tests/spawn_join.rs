@@ -131,11 +131,6 @@ fn a_panic_in_either_half_of_a_join_comes_out_after_the_other_has_ended() {
 }
 
 #[test]
-fn expected_is_a_payload() {
-    assert_eq!(Expected(1), Expected(1));
-}
-
-#[test]
 fn spawn_local_takes_what_is_not_send() {
     let test = Test::new(60);
     let promise = || {
