@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::{
-    self, Counted, Expected, Gate, MODES, Test, eventually, everywhere, in_both_modes, scaled,
+    self, Counted, Expected, Gate, MODES, Once, Test, eventually, everywhere, in_both_modes, scaled,
 };
 use crate::{close, server};
 use fibers::{CallSlot, Sent};
@@ -16,19 +16,37 @@ fn a_finished_fiber_gives_the_closure_back() {
         let target = fibers::spawn(|| ());
         let fiber = target.fiber().clone();
         target.join().unwrap();
-        let drops = AtomicUsize::new(0);
+        let drops = Arc::new(AtomicUsize::new(0));
+        let dropped = || drops.load(Ordering::Relaxed);
         for n in 1..=10 {
-            // Borrowed for 'static by leaking nothing: the value goes into the closure and comes back.
-            let value = Box::new(n);
-            let refused = fiber.call(move || *value).unwrap_err();
+            // What it has captured comes back with it, and goes where it runs.
+            let (value, capture) = (Box::new(n), Once(Arc::clone(&drops)));
+            let call = move || {
+                let _capture = capture;
+                *value
+            };
+            let refused = fiber.call(call).unwrap_err();
             assert_eq!(refused.to_string(), "the called fiber has ended");
-            assert_eq!(refused.into_inner()(), n);
+            let call = refused.into_inner();
+            assert_eq!(dropped(), n - 1);
+            assert_eq!(call(), n);
+            assert_eq!(dropped(), n);
         }
-        drop(Counted(&drops));
-        let slot = CallSlot::new(|| unreachable!());
+        // Or with the refusal.
+        let capture = Once(Arc::clone(&drops));
+        let refused = fiber.call(move || drop(capture)).unwrap_err();
+        assert_eq!(dropped(), 10);
+        drop(refused);
+        assert_eq!(dropped(), 11);
+        // A slot keeps it.
+        let capture = Once(Arc::clone(&drops));
+        let slot = CallSlot::new(move || unreachable!("{:?}", capture.0));
         assert_eq!(slot.send(&fiber), Sent::Ended);
         assert!(!slot.is_queued());
         assert_eq!(slot.send(&fiber), Sent::Ended);
+        assert_eq!(dropped(), 11);
+        drop(slot);
+        assert_eq!(dropped(), 12);
     }
     everywhere(60, promise);
 }
