@@ -1,7 +1,8 @@
 //! How fibers end: panics that are meant, drops that are counted, joins of what was cancelled.
 
-use std::sync::Arc;
+use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fibers::{Cancelled, JoinHandle};
 
@@ -10,18 +11,25 @@ use fibers::{Cancelled, JoinHandle};
 pub fn silence_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            let expected = info.payload().downcast_ref::<&str>();
-            if expected.is_some_and(|text| text.contains("expected")) {
-                return;
-            }
-            if info.payload().is::<Expected>() {
-                return;
-            }
-            before(info);
-        }));
+        silence_panics_that(|info| {
+            let text = info.payload().downcast_ref::<&str>();
+            text.is_some_and(|text| text.contains("expected")) || info.payload().is::<Expected>()
+        });
     });
+}
+
+/// As `silence_panics`, those of which `are_meant` says so; for as long as the process lives, beside what other tests
+/// have silenced.
+pub fn silence_panics_that(are_meant: fn(&PanicHookInfo<'_>) -> bool) {
+    // Of two that do this at once, one could take the place of the other's hook.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !are_meant(info) {
+            before(info);
+        }
+    }));
 }
 
 /// A payload that `silence_panics` knows.

@@ -1,7 +1,7 @@
 //! What the end of a machine promises: it comes, at any moment; nothing is run, dropped or freed twice or
 //! never; and what would not end is named.
 //!
-//! `STRESS=1`: a thousand machines dropped at random instants and more, instead of three hundred.
+//! `STRESS=1`: five thousand machines dropped at random instants, instead of three hundred.
 
 #[path = "../common/mod.rs"]
 mod common;
