@@ -1,14 +1,14 @@
 //! What a wake costs, between two fibers, from one to many; and wakes over the border between two machines.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
-use crate::common::{Gate, Latch, Mode, Test, eventually, in_both_modes, scaled, thread_id};
+use crate::common::{Gate, Latch, Mode, Test, eventually, in_both_modes, scaled};
 use fibers::Runtime;
 use fibers::wait::{self, Reasons};
 
-/// A switch takes no lock and no system call.
+/// A switch takes no lock and no system call, in either mode.
 #[test]
 fn two_fibers_that_wake_each_other_take_no_lock() {
     in_both_modes(60, 4, |_, machine, mode| {
@@ -16,7 +16,7 @@ fn two_fibers_that_wake_each_other_take_no_lock() {
         let (before, after) = machine.run(move || {
             let first = fibers::current();
             let second = match mode {
-                // On this very worker, whatever the thieves do.
+                // On this very worker, whatever the thieves do: they take what has not started.
                 Mode::Pinned => {
                     let first = first.clone();
                     let handle = fibers::spawn_local(move || ping(&first, rounds));
@@ -48,18 +48,17 @@ fn two_fibers_that_wake_each_other_take_no_lock() {
         let switches = after.switches - before.switches;
         let locks = after.lock_acquisitions - before.lock_acquisitions;
         assert!(switches as usize >= rounds / 2, "{after:?}");
-        if mode == Mode::Pinned {
-            // Other workers may fall asleep meanwhile, once in a while.
-            assert!(
-                locks * 100 <= switches,
-                "{locks} locks in {switches} switches"
-            );
-            let wakes = after.futex_wakes - before.futex_wakes;
-            assert!(
-                wakes * 100 <= switches,
-                "{wakes} futex wakes in {switches} switches"
-            );
-        }
+        let wakes = after.futex_wakes - before.futex_wakes;
+        // Other workers may fall asleep meanwhile, once in a while. Where fibers float they may also take one of the two
+        // over; whom it wakes from there it takes to itself, so then both are together again.
+        assert!(
+            locks * 100 <= switches,
+            "{mode:?}: {locks} locks in {switches} switches"
+        );
+        assert!(
+            wakes * 100 <= switches,
+            "{mode:?}: {wakes} futex wakes in {switches} switches"
+        );
     });
 }
 
@@ -70,56 +69,66 @@ fn ping(other: &fibers::Fiber, rounds: usize) {
     }
 }
 
-/// All 64 are at home with the waker: no lock at all. With homes elsewhere: not one lock for each.
+/// All 64 are at home with the waker: no lock at all. With three in four elsewhere: not one lock for each.
 #[test]
 fn waking_many_costs_no_lock_for_each() {
     let test = Test::new(120);
-    for (workers, elsewhere, limit) in [(1, 0, 2), (4, 32, 14)] {
-        let machine = test.machine(Mode::Pinned, workers);
-        // Not in every round: where the system takes the processor from the waker, the others run what it has woken so
-        // far, go to sleep, and are woken once more. And all may have started on the waker's worker.
-        let mut rounds = Vec::new();
-        let is_cheap = (0..1000).any(|_| {
-            let round = wake_64(&machine);
-            rounds.push(round);
-            round.0 >= elsewhere && round.1 <= limit
-        });
-        rounds.truncate(20);
-        assert!(
-            is_cheap,
-            "(homes elsewhere, locks for 64 wakes): {rounds:?}"
-        );
-    }
+    let machine = test.machine(Mode::Pinned, 1);
+    let locks: Vec<_> = (0..200).map(|_| wake_64(&machine, 1)).collect();
+    assert_eq!(locks, [0; 200]);
+    let machine = test.machine(Mode::Pinned, 4);
+    let mut locks: Vec<_> = (0..200).map(|_| wake_64(&machine, 4)).collect();
+    locks.sort_unstable();
+    // Not in every round: where the system takes the processor from the waker, the others run what it has woken so
+    // far, go to sleep, and are woken once more. With more than one processor that is rare; with one it may be half of
+    // the rounds.
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let cheap = locks.len() / if cpus > 1 { 2 } else { 4 };
+    // Two for each time that one of the three others gets up: twice at most.
+    assert!(locks[cheap] <= 12, "locks for 64 wakes: {locks:?}");
 }
 
-/// How many of 64 fibers are not at home on the worker that wakes them, and the locks that all workers take meanwhile.
-fn wake_64(machine: &Runtime) -> (usize, u64) {
-    let parked = Arc::new(Latch::new(64));
-    let all: Vec<_> = (0..64)
+/// The locks that all workers take while 64 fibers are woken by another; as many are at home on each worker.
+fn wake_64(machine: &Runtime, workers: usize) -> u64 {
+    let (parked, over) = (Arc::new(Latch::new(64)), Arc::new(Latch::new(64)));
+    // Blocks its worker until every worker has one.
+    let met = Arc::new(Barrier::new(workers));
+    let hosts: Vec<_> = (0..workers)
         .map(|_| {
-            let parked = Arc::clone(&parked);
+            let (parked, over, met) = (Arc::clone(&parked), Arc::clone(&over), Arc::clone(&met));
             machine.spawn(move || {
-                parked.arrive();
-                wait::sleep(Reasons::USER0);
-                thread_id()
+                met.wait();
+                let one = || {
+                    let (parked, over) = (Arc::clone(&parked), Arc::clone(&over));
+                    let fiber = fibers::spawn_local(move || {
+                        parked.arrive();
+                        wait::sleep(Reasons::USER0);
+                        over.arrive();
+                    });
+                    fiber.fiber().clone()
+                };
+                (0..64 / workers).map(|_| one()).collect::<Vec<_>>()
             })
         })
         .collect();
+    let targets: Vec<_> = hosts
+        .into_iter()
+        .flat_map(|host| host.join().unwrap())
+        .collect();
     parked.wait();
-    eventually(|| machine.metrics().parked == 64);
-    let targets: Vec<_> = all.iter().map(|fiber| fiber.fiber().clone()).collect();
-    let (waker, locks) = machine.run(move || {
+    let all_idle = || machine.metrics().idle_workers == workers as u64;
+    eventually(|| machine.metrics().parked == 64 && all_idle());
+    let locks = machine.run(move || {
         let handle = fibers::Handle::current().unwrap();
         let before = handle.metrics().lock_acquisitions;
         for target in &targets {
             wait::wake(target, Reasons::USER0);
         }
         // Reading the metrics takes the lock as well.
-        let locks = handle.metrics().lock_acquisitions - before;
-        (thread_id(), locks)
+        handle.metrics().lock_acquisitions - before - 1
     });
-    let homes = all.into_iter().map(|fiber| fiber.join().unwrap());
-    (homes.filter(|home| *home != waker).count(), locks)
+    over.wait();
+    locks
 }
 
 /// Park and wake, join, call and a wait queue, over the border between two machines; all parked in between.
