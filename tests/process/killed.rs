@@ -22,12 +22,12 @@ fn children_killed_at_random_points_have_their_own_statuses() {
             let children_each = if stress() { 5_000 } else { 100 };
             in_both_modes(250, 2, |_, machine, mode| {
                 let counts: Arc<[AtomicUsize; 3]> = Arc::default();
-                let fibers: Vec<_> = (0..8)
+                let fibers: Vec<_> = (0..10)
                     .map(|_| {
                         let (mut random, counts) =
                             (Random::of(random.borrow_mut().next()), Arc::clone(&counts));
                         machine.spawn(move || {
-                            for _ in 0..children_each / 8 {
+                            for _ in 0..children_each / 10 {
                                 one_child(&mut random, &counts);
                             }
                         })
@@ -37,6 +37,8 @@ fn children_killed_at_random_points_have_their_own_statuses() {
                     fiber.join().unwrap();
                 }
                 println!("{mode:?}: exited, by a signal of its own, killed: {counts:?}");
+                let ended: usize = counts.iter().map(|n| n.load(Ordering::Relaxed)).sum();
+                assert_eq!(ended, children_each, "half of what the file's head says");
                 assert_eq!(children(), [], "all are reaped");
                 assert_eq!(machine.metrics().io_sources, 0);
             });
