@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use crate::common::{Gate, Latch, Mode, in_both_modes, scaled};
+use crate::common::{Gate, Latch, MODES, Mode, Test, eventually, in_both_modes, scaled};
 use crate::{close, server};
-use fibers::{Fiber, Runtime};
+use fibers::{Fiber, Handle, Runtime};
 
 #[test]
 fn fibers_that_call_each_other_and_wait_are_both_served() {
@@ -90,66 +90,95 @@ fn a_call_may_call_and_wait_itself() {
 /// must not end the inner wait, nor be lost for the outer one.
 #[test]
 fn a_wait_inside_a_served_call_is_not_ended_by_what_the_outer_wait_is_for() {
-    in_both_modes(30, 2, |_, machine, _| {
-        for outer in ["join", "call"] {
-            for inner in ["join", "call", "scope", "queue", "fork"] {
-                let (slow, late) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
-                let hold = |gate: &Arc<Gate>| {
-                    let gate = Arc::clone(gate);
-                    move || {
-                        gate.wait();
-                        7
-                    }
-                };
-                let slow_fiber = machine.spawn(hold(&slow));
-                let late_fiber = machine.spawn(hold(&late));
-                let target = machine.spawn(move || match outer {
-                    "join" => slow_fiber.join().unwrap(),
-                    _ => {
-                        // At its end, after the gate.
-                        let call = slow_fiber.fiber().call(|| 7).unwrap();
-                        call.wait().unwrap()
-                    }
-                });
-                let entered = Arc::new(Gate::new());
-                let call = target.fiber().call({
-                    let (entered, late) = (Arc::clone(&entered), Arc::clone(&late));
-                    move || {
-                        entered.open();
-                        match inner {
-                            "join" => assert_eq!(late_fiber.join().unwrap(), 7),
-                            "call" => {
-                                let call = late_fiber.fiber().call(|| 7).unwrap();
-                                assert_eq!(call.wait().unwrap(), 7);
-                            }
-                            "scope" => fibers::scope(|s| {
-                                s.spawn(|| late.wait());
-                            }),
-                            "fork" => {
-                                // The other half is stolen, or runs here.
-                                let (a, b) = fibers::join(
-                                    || (0..5).for_each(|_| fibers::yield_now()),
-                                    || late.wait(),
-                                );
-                                assert_eq!((a, b), ((), ()));
-                            }
-                            _ => late.wait(),
-                        }
-                        late.is_open()
-                    }
-                });
-                let call = call.unwrap();
-                entered.wait();
-                (0..20).for_each(|_| fibers::yield_now());
-                slow.open();
-                // The outer wait's reason is on its way; nothing announces that it has come.
-                std::thread::sleep(std::time::Duration::from_millis(2));
-                late.open();
-                assert!(call.wait().unwrap(), "{inner} in {outer} ended too early");
-                assert_eq!(target.join().unwrap(), 7, "{inner} in {outer}");
+    for mode in MODES {
+        let test = Test::new(60);
+        let (one, other) = (test.machine(mode, 1), test.machine(mode, 1));
+        let two = test.machine(mode, 2);
+        // One worker does one thing after the other, so here it is certain that the outer wait's reason comes first.
+        // With two it is likely.
+        for (here, there) in [(&one, &one), (&one, &other), (&two, &two)] {
+            for outer in ["join", "call"] {
+                for inner in ["join", "call", "scope", "queue", "fork"] {
+                    the_outer_reason_comes_first(here, there, outer, inner);
+                }
             }
         }
+    }
+}
+
+/// The two waits are those of a fiber `here`; the outer one is for a fiber `there`.
+fn the_outer_reason_comes_first(
+    here: &Runtime,
+    there: &Runtime,
+    outer: &'static str,
+    inner: &'static str,
+) {
+    let (slow, late) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+    let hold = |gate: &Arc<Gate>| {
+        let gate = Arc::clone(gate);
+        move || {
+            gate.wait();
+            7
+        }
+    };
+    let slow_fiber = there.spawn(hold(&slow));
+    let late_fiber = here.spawn(hold(&late));
+    let marker = here.spawn(fibers::park);
+    let target = here.spawn(move || match outer {
+        "join" => slow_fiber.join().unwrap(),
+        _ => {
+            // At its end, after the gate.
+            let call = slow_fiber.fiber().call(|| 7).unwrap();
+            call.wait().unwrap()
+        }
     });
+    let entered = Arc::new(Gate::new());
+    let call = target.fiber().call({
+        let (entered, late) = (Arc::clone(&entered), Arc::clone(&late));
+        move || {
+            entered.open();
+            match inner {
+                "join" => assert_eq!(late_fiber.join().unwrap(), 7),
+                "call" => {
+                    let call = late_fiber.fiber().call(|| 7).unwrap();
+                    assert_eq!(call.wait().unwrap(), 7);
+                }
+                "scope" => fibers::scope(|s| {
+                    s.spawn(|| late.wait());
+                }),
+                "fork" => {
+                    // The other half is stolen, or runs here.
+                    let (a, b) =
+                        fibers::join(|| (0..5).for_each(|_| fibers::yield_now()), || late.wait());
+                    assert_eq!((a, b), ((), ()));
+                }
+                _ => late.wait(),
+            }
+            late.is_open()
+        }
+    });
+    let call = call.unwrap();
+    entered.wait();
+    // All that have begun are parked: the target in its inner wait.
+    let workers = here.metrics().workers;
+    eventually(|| here.metrics().idle_workers == workers);
+    let ended_before = there.metrics().finished;
+    slow.open();
+    // The worker that counted the slow fiber's end has told the target before it runs anything else. What it sends to
+    // the marker goes the same way, behind that.
+    let marked = marker.fiber().clone();
+    there.run(move || {
+        let there = Handle::current().unwrap();
+        while there.metrics().finished == ended_before {
+            fibers::yield_now();
+        }
+        marked.unpark();
+    });
+    marker.join().unwrap();
+    // So by now the target has run, if that could wake it.
+    late.open();
+    assert!(call.wait().unwrap(), "{inner} in {outer} ended too early");
+    assert_eq!(target.join().unwrap(), 7, "{inner} in {outer}");
 }
 
 /// A pipeline of calls, each stage a fiber of its own: a small actor system.
