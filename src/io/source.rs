@@ -1,7 +1,7 @@
 //! Source: a descriptor that fibers wait for.
 //!
 //! The system call is tried first, unless it is known that it would block; who waits lies in the list of the
-//! source's record (`reactor/table.rs`), and a poller that sees the event wakes it (`machine/poll.rs`). The
+//! source's record (`reactor/table.rs`), and a poller that sees the event wakes it (`machine/tell.rs`). The
 //! descriptor is registered with the reactor of the machine whose fiber is the first to wait for it, once.
 //! Threads that are no fiber, and fibers that must not switch, block in `poll`.
 //!

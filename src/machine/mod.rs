@@ -8,7 +8,7 @@
 //! | `park`, `wake` | how a fiber waits; how it is made runnable |
 //! | `queue_work`, `search`, `patience`, `balance`, `sleep`, `idle` | where work is put, how it is found elsewhere, how workers sleep |
 //! | `alarm`, `pace`, `dues` | deadlines of fibers; how often a worker gets up for them; of floating ones |
-//! | `outside`, `poll`, `baton` | how workers learn what happens outside; the dedicated thread; which of them waits |
+//! | `outside`, `tell`, `poll`, `baton` | how workers learn what happens outside; who is woken for it; the dedicated thread; which of them waits |
 //! | `shared` | the lists and the idle list, under one lock |
 //! | `stop`, `starve` | the end of a machine; fibers without a stack |
 //! | `config`, `offload`, `metrics`, `clock`, `rng` | options (`offload`: the blocking pool's), counters, and the two seams of chance and time |
@@ -39,5 +39,6 @@ pub(crate) mod shared;
 pub(crate) mod sleep;
 pub(crate) mod starve;
 pub(crate) mod stop;
+pub(crate) mod tell;
 pub(crate) mod wake;
 pub(crate) mod worker;

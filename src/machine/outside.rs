@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::fiber::alarm::NEVER;
 use crate::machine::config::Poller;
-use crate::machine::poll::tell;
+use crate::machine::tell::tell;
 use crate::machine::worker::Own;
 use crate::reactor::{Events, Happened, Reactor, Which};
 

@@ -1,6 +1,6 @@
-//! Poll: what becomes of what has happened in a reactor; and the machine's dedicated thread.
+//! Poll: the machine's dedicated thread.
 //!
-//! That stands in for the workers, who look into the shared reactor themselves (`outside.rs`), while all are busy and none
+//! It stands in for the workers, who look into the shared reactor themselves (`outside.rs`), while all are busy and none
 //! looks; and it gives memory of idle stacks back.
 //! A sleeping worker comes up for its fibers' deadlines by itself, by its futex call's timeout or its own reactor's
 //! timer; one that runs looks at the clock (`alarm.rs`). Only floating fibers' deadlines are the machine's (`dues.rs`):
@@ -12,14 +12,13 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::fiber::reasons::Reasons;
 use crate::machine::baton::{DEEP, NAPS, Watch};
 use crate::machine::config::Poller;
 use crate::machine::core::Machine;
-use crate::machine::wake::pay_with;
+use crate::machine::tell::tell;
 use crate::os::{self, futex};
 use crate::primitive::light_fence;
-use crate::reactor::readiness::{Event, Told};
+use crate::reactor::readiness::Event;
 use crate::reactor::table::Record;
 use crate::reactor::{Events, Happened, MACHINE_BELL, Reactor};
 
@@ -31,27 +30,6 @@ const NAP: Duration = Duration::from_micros(500);
 const NAP_MAX: Duration = Duration::from_millis(2);
 /// The longest that it blocks there before it looks whether the workers do so again.
 const STAND_IN_NS: u64 = 100_000_000;
-
-/// Tells those who wait for what that event brings.
-pub(crate) fn tell(record: &'static Record, generation: u32, event: Event) {
-    let Told::Wake { read, write } = record.readiness.event(generation, event) else {
-        return;
-    };
-    if !(read || write) {
-        return;
-    }
-    let mut reasons = 0;
-    for (is, reason) in [(read, Reasons::READABLE), (write, Reasons::WRITABLE)] {
-        reasons |= if is { reason.0 } else { 0 };
-    }
-    while let Some((waiter, last)) = record.next_waiter(read, write) {
-        // SAFETY: owed since it was taken out; its frame stays until we let go (WAITERS-1).
-        unsafe { pay_with(&(*waiter).owed, reasons) };
-        if last {
-            return;
-        }
-    }
-}
 
 impl Machine {
     /// Starts the dedicated thread. It ends after `end_polling`.

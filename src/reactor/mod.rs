@@ -3,7 +3,7 @@
 //!
 //! One epoll instance, and a timer. A machine has one that its workers share; where fibers stay on their workers each
 //! worker has one of its own besides, for what only its fibers wait for. A reactor knows nothing of workers: the
-//! pollers decide what becomes of the events (`machine/poll.rs`, `machine/outside.rs`), and who blocks in it
+//! pollers decide what becomes of the events (`machine/tell.rs`, `machine/outside.rs`), and who blocks in it
 //! (`machine/baton.rs`). `readiness` is what is known of a descriptor, `table` where that is kept.
 
 pub(crate) mod readiness;

@@ -12,10 +12,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
-
 use crate::fiber::waiters::{Waiter, Waiters};
 use crate::os::prefetch;
+use crate::primitive::Mutex;
 use crate::reactor::Reactor;
 use crate::reactor::readiness::{Direction, Readiness};
 
