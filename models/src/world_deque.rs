@@ -46,15 +46,28 @@ impl Taken {
     }
 }
 
+/// A thief that takes one item. True if there was one.
+fn thief(taken: &Arc<Taken>, owner: &Owner<usize>) -> thread::JoinHandle<bool> {
+    let (thief, taken) = (owner.thief(), taken.clone());
+    thread::spawn(move || taken.take(thief.steal()))
+}
+
+/// A thief that takes half of them.
+fn thief_of_half(taken: &Arc<Taken>, owner: &Owner<usize>) -> thread::JoinHandle<()> {
+    let (thief, taken) = (owner.thief(), taken.clone());
+    thread::spawn(move || {
+        let own = Owner::new();
+        taken.take(thief.steal_half(&own));
+        while taken.take(own.pop()) {}
+    })
+}
+
 /// The owner empties it while a thief takes one.
 pub(crate) fn each_item_is_taken_once() {
     let taken = Taken::new(2);
     let owner = Owner::new();
     taken.push(&owner, 0);
-    let thief = {
-        let (thief, taken) = (owner.thief(), taken.clone());
-        thread::spawn(move || taken.take(thief.steal()))
-    };
+    let thief = thief(&taken, &owner);
     taken.push(&owner, 1);
     taken.take(owner.pop());
     taken.take(owner.pop());
@@ -67,10 +80,7 @@ pub(crate) fn an_item_in_the_same_place_is_another() {
     let taken = Taken::new(2);
     let owner = Owner::new();
     taken.push(&owner, 0);
-    let thief = {
-        let (thief, taken) = (owner.thief(), taken.clone());
-        thread::spawn(move || taken.take(thief.steal()))
-    };
+    let thief = thief(&taken, &owner);
     let first = taken.take(owner.pop());
     taken.push(&owner, 1);
     let second = taken.take(owner.pop());
@@ -83,10 +93,7 @@ pub(crate) fn an_item_in_the_same_place_is_another() {
 pub(crate) fn an_item_is_seen_below_one_that_was_popped() {
     let taken = Taken::new(2);
     let owner = Owner::new();
-    let thief = {
-        let (thief, taken) = (owner.thief(), taken.clone());
-        thread::spawn(move || taken.take(thief.steal()))
-    };
+    let thief = thief(&taken, &owner);
     taken.push(&owner, 0);
     taken.push(&owner, 1);
     taken.take(owner.pop());
@@ -99,14 +106,7 @@ pub(crate) fn half_of_the_items_are_taken_once() {
     let taken = Taken::new(3);
     let owner = Owner::new();
     (0..3).for_each(|item| taken.push(&owner, item));
-    let thief = {
-        let (thief, taken) = (owner.thief(), taken.clone());
-        thread::spawn(move || {
-            let own = Owner::new();
-            taken.take(thief.steal_half(&own));
-            while taken.take(own.pop()) {}
-        })
-    };
+    let thief = thief_of_half(&taken, &owner);
     taken.take(owner.pop());
     taken.take(owner.pop());
     thief.join().unwrap();
@@ -118,10 +118,7 @@ pub(crate) fn two_thieves_take_two_items() {
     let taken = Taken::new(2);
     let owner = Owner::new();
     (0..2).for_each(|item| taken.push(&owner, item));
-    let thieves = [(); 2].map(|()| {
-        let (thief, taken) = (owner.thief(), taken.clone());
-        thread::spawn(move || taken.take(thief.steal()))
-    });
+    let thieves = [(); 2].map(|()| thief(&taken, &owner));
     taken.take(owner.pop());
     for thief in thieves {
         thief.join().unwrap();
@@ -134,10 +131,7 @@ pub(crate) fn the_owner_takes_the_oldest() {
     let taken = Taken::new(2);
     let owner = Owner::new();
     (0..2).for_each(|item| taken.push(&owner, item));
-    let thief = {
-        let (thief, taken) = (owner.thief(), taken.clone());
-        thread::spawn(move || taken.take(thief.steal()))
-    };
+    let thief = thief(&taken, &owner);
     assert!(taken.take(owner.pop_oldest()), "two items, one thief");
     thief.join().unwrap();
     taken.all_once(&owner);
@@ -148,10 +142,7 @@ pub(crate) fn no_slot_is_written_too_early() {
     let taken = Taken::new(6);
     let owner = Owner::new();
     (0..4).for_each(|item| taken.push(&owner, item));
-    let thief = {
-        let (thief, taken) = (owner.thief(), taken.clone());
-        thread::spawn(move || taken.take(thief.steal()))
-    };
+    let thief = thief(&taken, &owner);
     taken.push(&owner, 4);
     taken.push(&owner, 5);
     thief.join().unwrap();
@@ -163,14 +154,7 @@ pub(crate) fn what_is_left_to_the_lock_is_taken_once() {
     let taken = Taken::new(5);
     let owner = Owner::new();
     (0..5).for_each(|item| taken.push(&owner, item));
-    let thief = {
-        let (thief, taken) = (owner.thief(), taken.clone());
-        thread::spawn(move || {
-            let own = Owner::new();
-            taken.take(thief.steal_half(&own));
-            while taken.take(own.pop()) {}
-        })
-    };
+    let thief = thief_of_half(&taken, &owner);
     for _ in 0..4 {
         taken.take(owner.pop());
     }
