@@ -152,6 +152,58 @@ const PARTS: &[Part] = &[
             "unsafe { crate::stand_ins::free(this) };",
         )],
     },
+    Part {
+        name: "reactors",
+        files: &[
+            "models/src/fiber/header.rs",
+            "src/fiber/owed.rs",
+            "src/fiber/waiters.rs",
+            "src/machine/baton.rs",
+            "src/machine/idle.rs",
+            "models/src/machine/park.rs",
+            "models/src/machine/wake.rs",
+            "models/src/machine/worker.rs",
+            "src/reactor/readiness.rs",
+            "src/reactor/table.rs",
+            "src/reactor/mod.rs",
+            "src/machine/tell.rs",
+            "src/machine/outside.rs",
+            "models/src/wait/cancel.rs",
+            "src/io/source.rs",
+        ],
+        worlds: &["world_bell.rs", "world_homes.rs"],
+        cells: true,
+        replaced: &[
+            (
+                "reactor",
+                "pub(crate) mod readiness;\npub(crate) mod table;\n",
+                "",
+            ),
+            // Hints.
+            (
+                "table",
+                "use loom::sync::atomic::{AtomicPtr",
+                "use std::sync::atomic::{AtomicPtr",
+            ),
+            // Each run has a table of its own, of two records.
+            (
+                "table",
+                "const CHUNK: usize = 256;",
+                "const CHUNK: usize = 2;",
+            ),
+            (
+                "table",
+                "const CHUNKS: usize = 1 << 14;",
+                "const CHUNKS: usize = 1;",
+            ),
+            (
+                "table",
+                "static TABLE: [OnceLock<Box<[Record]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];\nstatic UNUSED: Mutex<Unused> =",
+                "loom::lazy_static! { static ref TABLE: [OnceLock<Box<[Record]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS]; static ref UNUSED: Mutex<Unused> =",
+            ),
+            ("table", "    made: 0,\n});", "    made: 0,\n}); }"),
+        ],
+    },
 ];
 
 struct Mutant {
@@ -170,6 +222,7 @@ include!("mutants_locks.rs");
 include!("mutants_events.rs");
 include!("mutants_channel.rs");
 include!("mutants_ends.rs");
+include!("mutants_reactors.rs");
 
 const MUTANTS: &[(&str, &[Mutant])] = &[
     ("mutants.rs", SCHEDULER_MUTANTS),
@@ -177,6 +230,7 @@ const MUTANTS: &[(&str, &[Mutant])] = &[
     ("mutants_events.rs", EVENT_MUTANTS),
     ("mutants_channel.rs", CHANNEL_MUTANTS),
     ("mutants_ends.rs", ENDS_MUTANTS),
+    ("mutants_reactors.rs", REACTOR_MUTANTS),
 ];
 
 fn main() {
@@ -246,10 +300,12 @@ impl Texts {
             // A variant's files use that variant's own.
             for file in part.files {
                 let name = module(file);
-                *text = text.replace(
-                    &format!("crate::{}::", path(file)),
-                    &format!("super::{name}::"),
-                );
+                for end in ["::", ";"] {
+                    *text = text.replace(
+                        &format!("crate::{}{end}", path(file)),
+                        &format!("super::{name}{end}"),
+                    );
+                }
             }
             if part.cells {
                 // None of loom's is made at compile time.
@@ -304,12 +360,13 @@ fn path(file: &str) -> String {
     let inside = file
         .trim_start_matches("models/")
         .trim_start_matches("src/");
-    inside.trim_end_matches(".rs").replace('/', "::")
+    let inside = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+    inside.replace('/', "::")
 }
 
 fn module(file: &'static str) -> &'static str {
-    let name = file.rsplit('/').next().expect("a name");
-    name.trim_end_matches(".rs")
+    let path = file.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.rsplit('/').next().expect("a name")
 }
 
 /// The library runs its own tests.

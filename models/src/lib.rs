@@ -2,10 +2,12 @@
 //! of preemptions (`MODELS_PREEMPTIONS`, default 2; 3 for a long run).
 //!
 //! The files are the library's own, compiled against loom's atomics (`build.rs`); locks and channels with the code
-//! that waits for them, where a fiber's sleep is a stand-in (`stand_ins.rs`). Each model is run on the
-//! real files, where it must hold, and on mutants, where it must fail: so no model passes for nothing.
+//! that waits for them, where a fiber's sleep is a stand-in (`stand_ins.rs`); reactors with what is registered there, who
+//! looks and who waits, on a kernel that is one (`kernel.rs`). Each model is run on the real files, where it must
+//! hold, and on mutants, where it must fail: so no model passes for nothing.
 #![cfg(test)]
 
+mod kernel;
 mod stand_ins;
 
 use stand_ins::{channel, fiber, latch, machine, os, wait};
@@ -218,6 +220,22 @@ green!(
     who_waits_outlives_the_other_side,
 );
 
+green!(
+    real_reactors:
+    a_look_silences_nobody,
+    both_are_woken,
+    both_are_woken_where_fibers_stay,
+    a_late_ring_keeps_nobody_up,
+    an_event_that_a_look_takes_reaches_its_fiber,
+    an_event_that_a_look_takes_is_served,
+    a_source_moves_beside_its_event,
+    two_workers_wait_for_one_source,
+    who_waits_is_told_wherever_the_source_is,
+    a_closed_source_wakes_nobody,
+    a_closed_source_wakes_nobody_twice,
+    a_reader_gives_up_beside_its_event,
+);
+
 // Steps that stand in files with system calls: the models drop them instead.
 #[test]
 fn red_no_fence_before_the_last_look() {
@@ -244,6 +262,12 @@ fn red_depot_looked_at_before_it_is_taken_from() {
 #[test]
 fn red_told_before_idle() {
     red(real::models::told_before_idle);
+}
+
+// What the protocol permits, and does.
+#[test]
+fn red_the_next_owner_is_woken_for_nothing() {
+    red(real_reactors::models::never_woken_for_nothing);
 }
 
 include!(concat!(env!("OUT_DIR"), "/red.rs"));

@@ -118,11 +118,28 @@ pub(crate) mod latch {
 }
 
 pub(crate) mod os {
+    pub(crate) use crate::kernel as poll;
+
+    pub(crate) mod fork {
+        pub(crate) fn generation() -> u32 {
+            0
+        }
+    }
+
+    pub(crate) mod socket {
+        pub(crate) fn would_block() -> std::io::Error {
+            std::io::ErrorKind::WouldBlock.into()
+        }
+    }
+
+    pub(crate) fn prefetch(_: *const u8) {}
+
     /// As the kernel has it: a look at the word and the sleep that follows come before a wake, or after it.
     pub(crate) mod futex {
         use crate::primitive::{AtomicU32, Ordering};
         use loom::thread::{self, Thread};
         use std::cell::RefCell;
+        use std::ptr;
 
         loom::lazy_static! {
             /// Counts sleeps and wakes.
@@ -131,7 +148,7 @@ pub(crate) mod os {
 
         thread_local! {
             // Loom runs all its threads on one.
-            static SLEEPERS: RefCell<Vec<Thread>> = const { RefCell::new(Vec::new()) };
+            static SLEEPERS: RefCell<Vec<(usize, Thread)>> = const { RefCell::new(Vec::new()) };
         }
 
         /// Begins a run.
@@ -154,18 +171,20 @@ pub(crate) mod os {
                 let (same, next) = (Ordering::AcqRel, Ordering::Relaxed);
                 if STEPS.compare_exchange(step, step + 1, same, next).is_ok() {
                     // Loom changes threads before an access of its own, not here.
-                    SLEEPERS.with(|sleepers| sleepers.borrow_mut().push(thread::current()));
+                    let me = (ptr::from_ref(word).addr(), thread::current());
+                    SLEEPERS.with(|sleepers| sleepers.borrow_mut().push(me));
                     thread::park();
                     return true;
                 }
             }
         }
 
-        pub(crate) fn wake_one(_: *const AtomicU32) {
+        pub(crate) fn wake_one(word: *const AtomicU32) {
             STEPS.fetch_add(1, Ordering::AcqRel);
             let first = SLEEPERS.with(|sleepers| {
                 let mut sleepers = sleepers.borrow_mut();
-                (!sleepers.is_empty()).then(|| sleepers.remove(0))
+                let first = sleepers.iter().position(|(on, _)| *on == word.addr());
+                first.map(|first| sleepers.remove(first).1)
             });
             if let Some(first) = first {
                 first.unpark();
@@ -302,12 +321,29 @@ pub(crate) mod fiber {
 
         impl Reasons {
             pub(crate) const QUEUE: Self = Self(1 << 7);
+            pub(crate) const READABLE: Self = Self(1 << 8);
+            pub(crate) const WRITABLE: Self = Self(1 << 9);
         }
     }
 }
 
 pub(crate) mod machine {
+    pub(crate) mod alarm {
+        pub(crate) fn ring_if_due<W, F>(_: W, _: &F) {}
+    }
+
+    pub(crate) mod config {
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(crate) enum Poller {
+            Workers,
+        }
+    }
+
     pub(crate) mod clock {
+        pub(crate) fn current_ns() -> u64 {
+            0
+        }
+
         /// What comes at all has come.
         pub(crate) fn has_come(at_ns: u64) -> bool {
             at_ns != crate::fiber::alarm::NEVER

@@ -10,6 +10,13 @@ pub(crate) unsafe fn pay(owed: &Owed) {
     owed.let_go();
 }
 
+/// # Safety
+/// As in the library.
+pub(crate) unsafe fn pay_with(owed: &Owed, _: u16) {
+    // SAFETY: passed on.
+    unsafe { pay(owed) };
+}
+
 pub(crate) fn settle(owed: &Owed) {
     while !owed.has_let_go() {
         loom::thread::yield_now();
