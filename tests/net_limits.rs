@@ -369,3 +369,54 @@ fn listeners_of_both_kinds_serve_under_a_low_limit() {
     });
     assert_eq!(served.join().unwrap(), 200);
 }
+
+/// A process may give up all further descriptors (`RLIMIT_NOFILE` of 0, as sandboxes do). `poll` refuses two at once
+/// then: who had the baton no longer learned what happened in either reactor, and computed all the time.
+#[test]
+fn regression_sockets_go_on_without_any_further_descriptor() {
+    const NAME: &str = "regression_sockets_go_on_without_any_further_descriptor";
+    if child_case().is_none() {
+        return child_for(NAME, "run", &[], 60).passed();
+    }
+    for mode in MODES {
+        let test = Test::new(50);
+        let machine = test.machine(mode, 2);
+        let (shared, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let shared = Arc::new(UnixStream::from(shared));
+        let started = Arc::new(AtomicUsize::new(0));
+        let got = Arc::new(AtomicUsize::new(0));
+        // One on each worker, so that the socket is both workers' to look for.
+        let readers = [(); 2].map(|()| {
+            let (shared, got) = (Arc::clone(&shared), Arc::clone(&got));
+            let started = Arc::clone(&started);
+            machine.spawn(move || {
+                started.fetch_add(1, Ordering::Relaxed);
+                while started.load(Ordering::Relaxed) < 2 {
+                    std::thread::yield_now();
+                }
+                while (&*shared).read(&mut [0]).unwrap() != 0 {
+                    got.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        eventually(|| machine.metrics().parked == 2);
+        limit_descriptors(0);
+        for sent in 1..=20 {
+            peer.write_all(&[1]).unwrap();
+            eventually(|| got.load(Ordering::Relaxed) == sent);
+            eventually(|| machine.metrics().parked == 2);
+        }
+        // What comes by a bell, and by time.
+        assert_eq!(machine.spawn(|| 5).join().unwrap(), 5);
+        machine.run(|| fibers::sleep(Duration::from_millis(2)));
+        let (before, start) = (cpu_time(), Instant::now());
+        machine.run(|| fibers::sleep(Duration::from_millis(300)));
+        let (used, passed) = (cpu_time() - before, start.elapsed());
+        println!("{mode:?}: {used:?} of CPU time in {passed:?}");
+        drop(peer);
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        limit_descriptors(1_000);
+    }
+}

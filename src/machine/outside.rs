@@ -25,6 +25,8 @@ const LOOK_EVERY_NS: u64 = 50_000;
 /// and for how long it does not look, at others: where fibers run for long. Not sooner: what a look brings is fetched into
 /// the caches, and should have run before the next look brings more.
 const LOOK_LATE_NS: u64 = 500_000;
+/// How often who has the baton looks into the shared reactor where the kernel refuses to wait for two at once.
+const REFUSED_NS: u64 = 1_000_000;
 
 /// How a worker that is down may wait outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,18 +120,23 @@ impl Own {
         }
         let both = own.filter(|_| whither == Outside::Shared);
         let notified = self.local().events.with(|events| {
-            let mut ready = Which::default();
-            if let Some(own) = both {
-                ready = own.wait_beside(shared, timeout_ns);
-            } else {
+            let beside = both.and_then(|own| own.wait_beside(shared, timeout_ns));
+            if beside.is_none() {
+                // Its bell, its timer, and its own sources end that at once.
+                let longest_ns = both.map(|_| REFUSED_NS);
+                let timeout_ns = timeout_ns.into_iter().chain(longest_ns).min();
                 own.unwrap_or(shared).wait(events, timeout_ns);
             }
             // From here on a notifier, ourselves among them, need not ring.
             let notified = !word.end_polling();
             let mut bell = None;
-            if both.is_none() {
+            if beside.is_none() {
                 bell = self.tell_all(events).bell;
             }
+            let ready = beside.unwrap_or(Which {
+                own: false,
+                shared: both.is_some(),
+            });
             for (one, is_ready) in [(own, ready.own), (Some(shared), ready.shared)] {
                 if let Some(one) = one.filter(|_| is_ready) {
                     one.wait(events, Some(0));

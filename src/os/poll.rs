@@ -79,17 +79,15 @@ impl Poll {
     }
 
     /// Blocks the calling thread until something has happened in one of them, or that long (`None`: for ever): says in
-    /// which. A signal may end it early.
-    pub(crate) fn which(polls: [&Self; 2], timeout_ns: Option<u64>) -> [bool; 2] {
+    /// which. A signal may end it early. `None`: the kernel refuses, as it does (EINVAL) where the limit of descriptors is
+    /// less than two by now, though these were made before.
+    pub(crate) fn which(polls: [&Self; 2], timeout_ns: Option<u64>) -> Option<[bool; 2]> {
         let mut fds = polls.map(|one| PollFd::new(&one.0, PollFlags::IN));
         let timeout = timeout_ns.map(timespec);
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) => fds.map(|fd| !fd.revents().is_empty()),
-            Err(errno) => {
-                // The descriptors are ours: the kernel has no other error to give.
-                debug_assert_eq!(errno, Errno::INTR, "poll");
-                [false; 2]
-            }
+            Ok(_) => Some(fds.map(|fd| !fd.revents().is_empty())),
+            Err(Errno::INTR) => Some([false; 2]),
+            Err(_) => None,
         }
     }
 

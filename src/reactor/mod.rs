@@ -176,10 +176,10 @@ impl Reactor {
     }
 
     /// Of a worker's own: blocks the calling thread until something has happened in it or in the shared one, that long at
-    /// the most. Takes no events: `wait` does then.
-    pub(crate) fn wait_beside(&self, shared: &Self, timeout_ns: Option<u64>) -> Which {
-        let [own, shared] = Poll::which([&self.poll, &shared.poll], timeout_ns);
-        Which { own, shared }
+    /// the most. Takes no events: `wait` does then. `None`: the kernel refuses to.
+    pub(crate) fn wait_beside(&self, shared: &Self, timeout_ns: Option<u64>) -> Option<Which> {
+        let [own, shared] = Poll::which([&self.poll, &shared.poll], timeout_ns)?;
+        Some(Which { own, shared })
     }
 
     /// Registers that record's descriptor. Under the record's lock. True if it is the first: from now on somebody must
