@@ -12,7 +12,7 @@ use fibers::wait::{self, Reasons};
 use fibers::{CallSlot, Runtime, Sent};
 
 mod common;
-use common::Test;
+use common::{Test, child, child_case};
 
 /// Stolen halves of a `join` left the count of living fibers without having entered it: it wrapped, and every
 /// later spawn was refused.
@@ -333,4 +333,44 @@ fn regression_a_worker_sleeps_between_dense_deadlines() {
     // Some five hundred; far fewer where the worker has to wait for its CPU. It was one.
     let metrics = runtime.metrics();
     assert!(metrics.timer_sets >= 10, "{metrics:?}");
+}
+
+/// Where workers share a processor and do not spin: while one robbed, or paused before it robbed again, another that was
+/// dry saw what was there, might not search, and went round and round without ever offering its processor, on which the
+/// owner had to wait.
+#[test]
+fn regression_who_may_not_search_leaves_its_processor_to_others() {
+    const NAME: &str = "regression_who_may_not_search_leaves_its_processor_to_others";
+    const FIBERS: u64 = 16 * 20_000;
+    if child_case().is_none() {
+        return child(NAME, "run", &[]).passed();
+    }
+    let test = Test::new(60);
+    // SAFETY: all zeros is a set without processors.
+    let mut one: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: a live set of the kernel's shape, of which the first that this thread may use stays.
+    unsafe {
+        let size = size_of::<libc::cpu_set_t>();
+        assert_eq!(libc::sched_getaffinity(0, size, &raw mut one), 0);
+        let first = (0..libc::CPU_SETSIZE as usize).find(|&cpu| libc::CPU_ISSET(cpu, &one));
+        libc::CPU_ZERO(&mut one);
+        libc::CPU_SET(first.expect("it runs somewhere"), &mut one);
+        assert_eq!(libc::sched_setaffinity(0, size, &raw const one), 0);
+    }
+    for workers in [2, 3, 4, 16] {
+        let builder = Runtime::builder().workers(workers).spin(Duration::ZERO);
+        let machine = test.build(builder);
+        machine.run(|| {
+            for _ in 0..FIBERS / 16 {
+                let fibers = [(); 16].map(|()| fibers::spawn(|| ()));
+                for fiber in fibers {
+                    fiber.join().unwrap();
+                }
+            }
+        });
+        // Each round takes the lock twice.
+        let locked = machine.metrics().lock_acquisitions;
+        println!("{workers} workers: {locked} times");
+        assert!(locked < FIBERS / 20, "{locked} of {FIBERS}");
+    }
 }

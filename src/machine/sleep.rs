@@ -133,6 +133,10 @@ impl Own {
             // Its owner may have kept silent because we were a searcher: be one again, so that if we find
             // something at home first, the next is told (IDLE-2).
             self.become_searcher();
+            if !self.local().searching.get() {
+                // Others search, and it is theirs to take. Its owner may wait for this very CPU meanwhile.
+                std::thread::yield_now();
+            }
         }
         spare || self.worker().inbox.has_mail() || self.is_due_soon()
     }
