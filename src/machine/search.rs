@@ -20,6 +20,9 @@ use crate::primitive::light_fence;
 const LONE_NS: u64 = 3_000;
 /// How long a worker spins before it also offers its CPU to other threads between two looks.
 const YIELD_AFTER_NS: u64 = 4_000;
+/// How often a worker that pauses between two robberies looks outside: nobody else looks into its own reactor, and
+/// its pause may be ten times as long as it spins.
+const PATIENT_LOOK_NS: u64 = 10_000;
 /// A cache as long as this loses half of it (32 at the most) to a thief at a time.
 const BATCH_MIN: usize = 128;
 
@@ -48,6 +51,7 @@ impl Own {
         let begin_ns = machine.clock.now_ns();
         let mut lone = None;
         let mut next_ns = begin_ns;
+        let mut look_ns = begin_ns + PATIENT_LOOK_NS;
         loop {
             let now_ns = machine.clock.now_ns();
             if self.is_due(now_ns) && self.serve(now_ns) > 0 && self.has_something() {
@@ -55,6 +59,13 @@ impl Own {
                 local.rang.set(true);
                 self.end_search();
                 return None;
+            }
+            if now_ns >= look_ns && !local.patience.is_over(now_ns) && self.has_sources() {
+                look_ns = now_ns + PATIENT_LOOK_NS;
+                if self.look_outside() && self.has_something() {
+                    self.end_search();
+                    return None;
+                }
             }
             // Who may not search still waits a while for its own mail: a fiber that was just woken
             // elsewhere often answers soon, and a sleeping worker is slow to wake.
