@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_deque::{Steal, Stealer};
 
+use crate::fiber::alarm::NEVER;
 use crate::machine::item::Item;
 use crate::machine::pick::started;
 use crate::machine::worker::{Own, Pick, Worker};
@@ -51,7 +52,7 @@ impl Own {
         let begin_ns = machine.clock.now_ns();
         let mut lone = None;
         let mut next_ns = begin_ns;
-        let mut look_ns = begin_ns + PATIENT_LOOK_NS;
+        let mut look_ns = begin_ns.saturating_add(PATIENT_LOOK_NS);
         loop {
             let now_ns = machine.clock.now_ns();
             if self.is_due(now_ns) && self.serve(now_ns) > 0 && self.has_something() {
@@ -61,7 +62,7 @@ impl Own {
                 return None;
             }
             if now_ns >= look_ns && !local.patience.is_over(now_ns) && self.has_sources() {
-                look_ns = now_ns + PATIENT_LOOK_NS;
+                look_ns = now_ns.saturating_add(PATIENT_LOOK_NS);
                 if self.look_outside() && self.has_something() {
                     self.end_search();
                     return None;
@@ -83,14 +84,21 @@ impl Own {
             }
             if !local.patience.is_over(now_ns) {
                 // Looks, too, slow down whoever works there.
-                next_ns = local.patience.until_ns().min(now_ns + LONE_NS);
+                next_ns = now_ns.saturating_add(LONE_NS);
+                next_ns = next_ns.min(local.patience.until_ns());
             }
             // An item in sight is worth waiting for until it may be taken, whatever the spin.
             let end_ns = match lone {
-                Some(_) => (begin_ns + spin_ns.max(2 * LONE_NS)).max(local.patience.until_ns()),
-                None => begin_ns + spin_ns,
+                Some(_) => {
+                    let aged_ns = begin_ns.saturating_add(spin_ns.max(2 * LONE_NS));
+                    aged_ns.max(local.patience.until_ns())
+                }
+                None => begin_ns.saturating_add(spin_ns),
             };
-            if now_ns >= end_ns || machine.shared.mask() & crate::machine::shared::CONTROL != 0 {
+            // Virtual time has an end, at which it stands.
+            if now_ns >= end_ns.min(NEVER - 1)
+                || machine.shared.mask() & crate::machine::shared::CONTROL != 0
+            {
                 // Still a searcher: `sleep` gives it up together with going idle (IDLE-2).
                 return None;
             }

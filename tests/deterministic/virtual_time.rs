@@ -110,6 +110,31 @@ fn centuries_pass_and_then_time_is_at_its_end() {
     assert!(text.contains("nothing can go on"), "{text}");
 }
 
+/// A dry worker that had work in sight waited for a moment beyond the end of time: its sum overflowed, or it searched
+/// for ever, as time no longer moved.
+#[test]
+fn regression_work_goes_on_at_the_end_of_time() {
+    for floating in [false, true] {
+        let check = move |check: Check| check.workers(3).floating(floating);
+        // Not more: of some seeds the run has taken too long by then, and the sleep is one without end.
+        explore(0..50, check, || {
+            // The run began a day after zero.
+            let left = Duration::from_secs(86_400) + Duration::from_millis(3);
+            sleep(Duration::from_nanos(u64::MAX) - left);
+            for _ in 0..60 {
+                let fibers = [1; 8].map(|one| {
+                    fibers::spawn(move || {
+                        perhaps_yield();
+                        one
+                    })
+                });
+                let sum: u32 = fibers.into_iter().map(|f| f.join().unwrap()).sum();
+                assert_eq!(sum, 8);
+            }
+        });
+    }
+}
+
 #[test]
 fn a_run_that_does_not_end_shows_deadlines() {
     for floating in [false, true] {
