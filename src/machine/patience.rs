@@ -68,6 +68,11 @@ impl Patience {
         self.pause_ns.set(pause_ns);
     }
 
+    /// True if the last robbery that was judged did not pay.
+    pub(crate) fn was_tried(&self) -> bool {
+        self.pause_ns.get() > 0
+    }
+
     /// When it may rob again.
     pub(crate) fn until_ns(&self) -> u64 {
         self.robbed_ns.get().saturating_add(self.pause_ns.get())

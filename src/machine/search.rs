@@ -184,17 +184,18 @@ impl Own {
             self.counters().steals.add(1);
             return Some(started(item));
         }
-        if victim.cache.len() >= BATCH_MIN && self.machine().chains {
+        let item = if victim.cache.len() >= BATCH_MIN && self.machine().chains {
+            // Beyond those that the owner keeps to itself, which costs it nothing: whatever it brings, it pays.
             let item = victim.cache.steal_half(&self.local().cache)?;
             self.counters().steals.add(1);
             return Some(self.fresh(item));
-        }
-        self.rob_one(victim)
-    }
-
-    /// Takes the oldest unstarted item, at some cost to the victim.
-    fn rob_one(self, victim: &Worker) -> Option<Pick> {
-        self.took(victim.cache.steal()?)
+        } else if self.local().patience.was_tried() {
+            // One alone does not pay.
+            victim.cache.steal_half(&self.local().cache)?
+        } else {
+            victim.cache.steal()?
+        };
+        self.took(item)
     }
 
     fn took(self, item: Item) -> Option<Pick> {
