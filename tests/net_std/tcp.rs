@@ -14,11 +14,14 @@ fn pair() -> (TcpStream, TcpStream) {
     (client, listener.accept().unwrap().0)
 }
 
-/// A port that nobody listens at, nor is given meanwhile: it is one end of a connection's.
-fn nobody() -> (TcpStream, SocketAddr) {
-    let (client, _) = pair();
-    let address = client.local_addr().unwrap();
-    (client, address)
+/// A port that nobody listens at, nor is given meanwhile: a socket is bound to it. (Not one end of a connection's: the
+/// kernel may connect from there, and whoever is to find nobody would then be connected with himself.)
+fn nobody() -> (std::os::fd::OwnedFd, SocketAddr) {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+    let holder = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&holder, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = getsockname(&holder).unwrap().try_into().unwrap();
+    (holder, address)
 }
 
 pub fn bind_errors() -> Vec<String> {
