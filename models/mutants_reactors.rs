@@ -37,8 +37,8 @@ const REACTOR_MUTANTS: &[Mutant] = &[
         name: "the_baton_does_not_hear_its_bell",
         file: "outside",
         after: "pub(crate) fn wait_outside",
-        from: "ready = own.wait_beside(shared, timeout_ns);",
-        to: "shared.wait(events, timeout_ns); ready.shared = true;",
+        from: "own.wait_beside(shared, timeout_ns)",
+        to: "{ let _ = own; shared.wait(events, timeout_ns); Some(Which { own: false, shared: true }) }",
         model: "both_are_woken_where_fibers_stay",
     },
     Mutant {

@@ -246,13 +246,13 @@ impl Poll {
         Ok(())
     }
 
-    pub(crate) fn which(polls: [&Self; 2], timeout_ns: Option<u64>) -> [bool; 2] {
+    pub(crate) fn which(polls: [&Self; 2], timeout_ns: Option<u64>) -> Option<[bool; 2]> {
         let instances = polls.map(|poll| poll.0);
         let found = block(&instances, timeout_ns, |kernel| {
             let ready = instances.map(|instance| kernel.is_ready(instance));
             ready.contains(&true).then_some(ready)
         });
-        found.unwrap_or_default()
+        Some(found.unwrap_or_default())
     }
 
     pub(crate) fn wait(&self, events: &mut Vec<Event>, timeout_ns: Option<u64>) {
