@@ -183,7 +183,7 @@ impl Own {
             0 => self
                 .pop_ready(class as usize)
                 .or_else(|| self.oldest_float(class)),
-            1 if 1 << class == NORMAL => self.oldest_of_cache().or_else(|| self.take_a_share()),
+            1 if 1 << class == NORMAL => self.oldest_unstarted(),
             2 if shared & 1 << class != 0 => self
                 .machine()
                 .shared
@@ -209,13 +209,14 @@ impl Own {
         self.local().floats.pop().map(started)
     }
 
-    fn oldest_of_cache(self) -> Option<Pick> {
+    fn oldest_unstarted(self) -> Option<Pick> {
         // Looked at first: it takes the lock.
         if self.local().cache.is_empty() {
-            return None;
+            return self.take_a_share();
         }
         let item = self.local().cache.pop_oldest()?;
-        Some(self.fresh(item))
+        let pick = self.fresh(item);
+        (!self.gives_away(pick.header())).then_some(pick)
     }
 
     /// An unstarted item as a pick: a job is given a fiber of its own.

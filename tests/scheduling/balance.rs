@@ -77,3 +77,55 @@ fn fibers_that_end_at_once_stay() {
     // Some 25, whatever the count; of a million more than two thousand where each gift was taken for a good one.
     assert!(metrics.handoffs + metrics.steals < 300, "{metrics:?}");
 }
+
+/// Where started fibers are always ready, those that have not started come up at fair picks only.
+#[test]
+fn regression_a_worker_that_always_has_something_ready_gives_too() {
+    const WORKERS: usize = 3;
+    const RESIDENTS: usize = 90;
+    let test = Test::new(60);
+    let machine = test.build(Runtime::builder().workers(WORKERS));
+    let (handle, homes) = (machine.handle().clone(), Arc::default());
+    let noted: Arc<Mutex<HashMap<thread::ThreadId, usize>>> = Arc::clone(&homes);
+    machine.run(move || {
+        let busily_spawn_one = |so_far: usize| {
+            let mine = Arc::clone(&noted);
+            let resident = fibers::spawn(move || {
+                *mine
+                    .lock()
+                    .unwrap()
+                    .entry(thread::current().id())
+                    .or_default() += 1;
+                fibers::park();
+            });
+            while noted.lock().unwrap().values().sum::<usize>() <= so_far {
+                fibers::yield_now();
+            }
+            await_idle(&handle, WORKERS - 1);
+            resident
+        };
+        let residents: Vec<_> = (0..RESIDENTS).map(busily_spawn_one).collect();
+        end(residents);
+    });
+    let homes = homes.lock().unwrap();
+    assert_eq!(homes.values().sum::<usize>(), RESIDENTS);
+    let fewest = homes.values().min().copied().unwrap();
+    assert!(
+        homes.len() == WORKERS && fewest >= RESIDENTS / WORKERS / 2,
+        "{homes:?}"
+    );
+}
+
+/// By a fiber that always has something to do meanwhile.
+fn await_idle(handle: &fibers::Handle, workers: usize) {
+    while handle.metrics().idle_workers < workers as u64 {
+        fibers::yield_now();
+    }
+}
+
+fn end(residents: Vec<fibers::JoinHandle<()>>) {
+    for resident in residents {
+        resident.fiber().unpark();
+        resident.join().unwrap();
+    }
+}
