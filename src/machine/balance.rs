@@ -9,6 +9,7 @@
 use std::cell::Cell;
 
 use crate::fiber::header::Header;
+use crate::machine::idle::Notify;
 use crate::machine::wake::rouse;
 use crate::machine::worker::{Own, Worker};
 
@@ -135,6 +136,7 @@ impl Own {
         receiver.slot.set(header);
         shared.handoffs += 1;
         let wake = receiver.sleep.notify();
+        shared.futex_wakes += u64::from(wake != Notify::Nothing);
         drop(shared);
         rouse(receiver, wake);
         true

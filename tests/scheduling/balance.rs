@@ -114,6 +114,9 @@ fn regression_a_worker_that_always_has_something_ready_gives_too() {
         homes.len() == WORKERS && fewest >= RESIDENTS / WORKERS / 2,
         "{homes:?}"
     );
+    // Each gift got somebody up, and is counted.
+    let metrics = machine.metrics();
+    assert!(metrics.futex_wakes >= metrics.handoffs, "{metrics:?}");
 }
 
 /// By a fiber that always has something to do meanwhile.
