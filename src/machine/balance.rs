@@ -4,7 +4,8 @@
 //! spawns one for each, would keep them all on its own worker for as long as they live. Hence a worker that
 //! has more fibers than an idle one gives away those it is about to start, one at a time, but for such as somebody
 //! already waits for: their spawner and they take turns. A gift costs a wake-up, which is lost on a fiber that
-//! ends at once: after such a gift so many starts pass before the next one, twice as many each time.
+//! ends at once: after such a gift so many starts pass before the next one, twice as many each time. A look that
+//! finds nobody to give to takes everybody's lock: some starts pass after that, too.
 
 use std::cell::Cell;
 
@@ -18,6 +19,8 @@ pub(crate) const MARGIN: u64 = 8;
 /// How many starts pass after a first gift that was lost, and at the most.
 const PASS_MIN: u32 = 16;
 const PASS_MAX: u32 = 1 << 16;
+/// How many pass after a look that found nobody who has far fewer.
+const PASS_LOOK: u32 = 8;
 
 /// What has become of a worker's gifts.
 #[derive(Debug)]
@@ -81,6 +84,11 @@ impl Gifts {
         May::Wait
     }
 
+    /// Of those who are idle it outweighs none: it takes some starts before it can, and the look takes a lock.
+    fn found_nobody(&self) {
+        self.pass.set(PASS_LOOK);
+    }
+
     fn gave(&self, receiver: &'static Worker) {
         let started = receiver.counters.started.get();
         self.last
@@ -128,6 +136,7 @@ impl Own {
             .copied()
             .min_by_key(|worker| worker.population());
         let Some(receiver) = fewest.filter(|worker| self.worker().outweighs(worker)) else {
+            gifts.found_nobody();
             return false;
         };
         gifts.gave(receiver);

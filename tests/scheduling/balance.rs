@@ -119,6 +119,54 @@ fn regression_a_worker_that_always_has_something_ready_gives_too() {
     assert!(metrics.futex_wakes >= metrics.handoffs, "{metrics:?}");
 }
 
+/// The lock under which the idle worker is found is everybody's.
+#[test]
+fn regression_a_worker_with_nothing_to_give_seldom_looks_for_whom() {
+    const COUNT: u64 = 20_000;
+    let test = Test::new(60);
+    let machine = test.build(Runtime::builder().workers(2));
+    let handle = machine.handle().clone();
+    machine.run(move || {
+        let residents: Vec<_> = (0..12).map(|_| fibers::spawn_local(fibers::park)).collect();
+        // As many, and more, on the other one, where whatever comes from outside goes.
+        await_idle(&handle, 1);
+        let (outside, spawner) = (handle.clone(), fibers::current());
+        let there = thread::spawn(move || {
+            outside.spawn(move || {
+                let residents: Vec<_> =
+                    (0..20).map(|_| fibers::spawn_local(fibers::park)).collect();
+                spawner.unpark();
+                fibers::park();
+                residents.into_iter().for_each(|resident| {
+                    resident.fiber().unpark();
+                    resident.join().unwrap();
+                });
+            })
+        });
+        // Not by a wait: this worker is to stay up until the other one has it.
+        let there = there.join().unwrap();
+        fibers::park();
+        await_idle(&handle, 1);
+        let mut taken = 0;
+        for _ in 0..COUNT / 100 {
+            await_idle(&handle, 1);
+            let before = handle.metrics().lock_acquisitions;
+            for _ in 0..100 {
+                let spawner = fibers::current();
+                drop(fibers::spawn(move || spawner.unpark()));
+                fibers::park();
+            }
+            taken += handle.metrics().lock_acquisitions - before;
+        }
+        assert!(taken < COUNT / 4, "{taken} times for {COUNT} starts");
+        end(vec![there]);
+        residents.into_iter().for_each(|resident| {
+            resident.fiber().unpark();
+            resident.join().unwrap();
+        });
+    });
+}
+
 /// By a fiber that always has something to do meanwhile.
 fn await_idle(handle: &fibers::Handle, workers: usize) {
     while handle.metrics().idle_workers < workers as u64 {
