@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 
-use crate::fiber::header::Header;
+use crate::fiber::header::{Header, Origin};
 use crate::machine::idle::Notify;
 use crate::machine::wake::rouse;
 use crate::machine::worker::{Own, Worker};
@@ -122,7 +122,10 @@ impl Own {
     #[inline(never)]
     fn give_away(self, header: *const Header) -> bool {
         // SAFETY: taken out of the cache, so alive and ours.
-        if unsafe { &*header }.word.has_joiner() || self.machine().config.floating {
+        let fiber = unsafe { &*header };
+        // A job's owner waits for it, or will before long.
+        let is_awaited = fiber.origin == Origin::Job || fiber.word.has_joiner();
+        if is_awaited || self.machine().config.floating {
             return false;
         }
         let gifts = &self.local().gifts;

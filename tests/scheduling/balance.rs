@@ -167,6 +167,29 @@ fn regression_a_worker_with_nothing_to_give_seldom_looks_for_whom() {
     });
 }
 
+/// The second half of a `join` is waited for by its first.
+#[test]
+fn regression_the_second_half_of_a_join_stays_with_who_waits_for_it() {
+    let test = Test::new(60);
+    let machine = test.build(Runtime::builder().workers(2));
+    let handle = machine.handle().clone();
+    machine.run(move || {
+        let residents: Vec<_> = (0..50).map(|_| fibers::spawn_local(fibers::park)).collect();
+        let before = handle.metrics();
+        for _ in 0..200 {
+            await_idle(&handle, 1);
+            let first = fibers::current();
+            fibers::join(fibers::park, move || first.unpark());
+        }
+        let after = handle.metrics();
+        assert_eq!(after.handoffs, before.handoffs, "{after:?}");
+        residents.into_iter().for_each(|resident| {
+            resident.fiber().unpark();
+            resident.join().unwrap();
+        });
+    });
+}
+
 /// By a fiber that always has something to do meanwhile.
 fn await_idle(handle: &fibers::Handle, workers: usize) {
     while handle.metrics().idle_workers < workers as u64 {
