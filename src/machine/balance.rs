@@ -8,6 +8,7 @@
 //! finds nobody to give to takes everybody's lock: some starts pass after that, too.
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 use crate::fiber::header::{Header, Origin};
 use crate::machine::idle::Notify;
@@ -25,11 +26,19 @@ const PASS_LOOK: u32 = 8;
 /// What has become of a worker's gifts.
 #[derive(Debug)]
 pub(crate) struct Gifts {
-    /// The last one's receiver, and what it had started, and had, before.
-    last: Cell<Option<(&'static Worker, u64, u64)>>,
+    last: Cell<Option<Gift>>,
     /// How many starts are still to pass, and how many passed after the last gift that was lost.
     pass: Cell<u32>,
     passed: Cell<u32>,
+}
+
+/// A gift, and what its receiver had started, and had, before; and how often it had looked for work.
+#[derive(Clone, Copy, Debug)]
+struct Gift {
+    receiver: &'static Worker,
+    started: u64,
+    population: u64,
+    looks: u32,
 }
 
 /// Whether a worker may give.
@@ -62,15 +71,17 @@ impl Gifts {
             self.pass.set(pass - 1);
             return May::Wait;
         }
-        let Some((receiver, started, population)) = self.last.get() else {
+        let Some(gift) = self.last.get() else {
             return May::Give;
         };
-        if receiver.counters.started.get() == started {
+        // What it was handed it runs before it looks: if it looks and has started nothing, it had no stack.
+        let has_started = gift.receiver.counters.started.get() != gift.started;
+        if !has_started && gift.receiver.looks.load(Ordering::Relaxed) == gift.looks {
             // On its way.
             return May::Wait;
         }
         self.last.set(None);
-        self.judge(receiver.population() > population)
+        self.judge(gift.receiver.population() > gift.population)
     }
 
     fn judge(&self, stays: bool) -> May {
@@ -90,9 +101,12 @@ impl Gifts {
     }
 
     fn gave(&self, receiver: &'static Worker) {
-        let started = receiver.counters.started.get();
-        self.last
-            .set(Some((receiver, started, receiver.population())));
+        self.last.set(Some(Gift {
+            receiver,
+            started: receiver.counters.started.get(),
+            population: receiver.population(),
+            looks: receiver.looks.load(Ordering::Relaxed),
+        }));
     }
 }
 
@@ -152,5 +166,27 @@ impl Own {
         drop(shared);
         rouse(receiver, wake);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::{Gifts, May, PASS_MIN};
+    use crate::machine::worker::Worker;
+
+    #[test]
+    fn regression_a_gift_that_found_no_stack_is_not_waited_for() {
+        let receiver = Worker::take_record(0, 1);
+        let gifts = Gifts::new();
+        assert_eq!(gifts.consider(), May::Give);
+        gifts.gave(receiver);
+        (0..3).for_each(|_| assert_eq!(gifts.consider(), May::Wait));
+        // It is up, and has put the fiber aside.
+        receiver.looks.fetch_add(1, Ordering::Relaxed);
+        (0..=PASS_MIN).for_each(|_| assert_eq!(gifts.consider(), May::Wait));
+        assert_eq!(gifts.consider(), May::Give);
+        receiver.give_record();
     }
 }
