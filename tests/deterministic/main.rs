@@ -10,6 +10,7 @@ mod deadlines;
 mod events;
 mod futures;
 mod fuzz;
+mod gifts;
 mod mode;
 mod race;
 mod races;
