@@ -4,7 +4,8 @@
 //! item; many at once from a long cache, so that a flood of spawns costs few visits; one from a short one,
 //! so that a fork-join tree is cut at its largest branch.
 //! A lone item is left alone until its owner has not looked for `LONE_NS`: the owner of a fresh fiber is
-//! about to run it, and taking it from under him costs both more than it brings. And so are all, for a while, by a thief
+//! about to run it, and taking it from under him costs both more than it brings. (Unless that one has far more fibers than
+//! the thief: `balance.rs`.) And so are all, for a while, by a thief
 //! whom the last one brought next to nothing (`patience.rs`).
 
 use std::sync::atomic::Ordering;
