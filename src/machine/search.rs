@@ -151,13 +151,15 @@ impl Own {
         let workers = &self.machine().workers;
         let start = self.local().rng.below(workers.len());
         let patience = &self.local().patience;
+        // Where fibers float nobody can say how many a worker has.
+        let pinned = !self.machine().config.floating;
         *lone = lone.filter(|seen| workers[seen.worker].holds_any());
         for step in 0..workers.len() {
             let victim = workers[(start + step) % workers.len()];
             if std::ptr::eq(victim, self.worker()) || !victim.holds_any() {
                 continue;
             }
-            let spare = victim.has_spare() || victim.outweighs(self.worker());
+            let spare = victim.has_spare() || pinned && victim.outweighs(self.worker());
             if !(spare && patience.is_over(now_ns)) {
                 let looks = victim.looks.load(Ordering::Relaxed);
                 let seen = lone.filter(|seen| seen.worker == victim.index() && seen.looks == looks);
