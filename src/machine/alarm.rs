@@ -5,12 +5,13 @@
 //! worker looks at the clock every few picks while its heap is not empty; one that goes to sleep states its
 //! earliest deadline (`dues.rs`) after it has put the first entries right.
 //!
-//! Slack. An entry says the latest moment at which its fiber is to be woken: a sixteenth of its time later than
-//! its deadline, half a millisecond at the most. A worker that is awake serves whatever is due; one that sleeps
-//! gets up for the first deadline, or, if deadlines are dense, not before a pause since it last got up for one, but by
-//! the first entry's latest moment. The pause grows with the number of deadlines of late (`pace.rs`): up to some thousand
+//! Slack. A fiber may be woken late by a sixteenth of its time, half a millisecond at the most, so that others are
+//! woken with it. A worker that is awake serves whatever is due; one that sleeps gets up for the first deadline,
+//! or, if deadlines are dense, not before a pause since it last got up for one. The pause grows with the number of
+//! deadlines of late, up to the least slack of late (`pace.rs`): up to some thousand
 //! a second each is worth a wake-up, which is a few percent of a CPU; a million sleepers are woken in a few thousand
 //! batches. (The kernel's timers have such ranges too; its slack for threads is 50 us, and none for ours.)
+//! A pinned fiber's entry says its deadline; a floating one's, whose worker others wake, the latest moment.
 //!
 //! A floating fiber's entry stays with the worker where it was armed until it comes up, or until the fiber, on
 //! another worker by now, needs an earlier one: then it moves along. So a floating machine's heaps are used
@@ -218,19 +219,26 @@ impl Own {
     #[inline(never)]
     fn enroll(self, fiber: &Header, at_ns: u64, floating: bool) {
         let latest = latest(at_ns, self.heard_ns());
+        let entry_ns = if floating {
+            latest
+        } else {
+            // By deadlines: behind an entry with less slack, earlier ones would be overlooked.
+            self.local().pace.may_be_late_by(latest - at_ns);
+            at_ns
+        };
         // SAFETY: ours. The fiber takes its entry out before it ends (`forget`).
         let now = unsafe {
             self.worker().alarm.with(floating, |heap| {
                 match fiber.alarm.row().get() {
-                    0 => heap.push(latest, fiber),
-                    row if latest < heap.at_ns(row) => heap.move_to(row, latest),
+                    0 => heap.push(entry_ns, fiber),
+                    row if entry_ns < heap.at_ns(row) => heap.move_to(row, entry_ns),
                     _ => {}
                 }
                 if floating {
                     self.machine()
                         .state_floating(self.worker(), heap, self.heard_ns());
                 }
-                Standing::of(heap, self.worker())
+                Standing::of(heap, self.worker(), floating)
             })
         };
         if self.local().alarm_ns.get() == NEVER {
@@ -310,7 +318,7 @@ impl Own {
             let (due, now) = unsafe {
                 self.worker().alarm.with(floating, |heap| {
                     let due = next_due(heap, now_ns, self.worker(), floating);
-                    (due, Standing::of(heap, self.worker()))
+                    (due, Standing::of(heap, self.worker(), floating))
                 })
             };
             self.note(now);
@@ -339,15 +347,15 @@ impl Own {
         // SAFETY: ours.
         let now = unsafe {
             self.worker().alarm.with(floating, |heap| {
-                while let Some((latest, header)) = heap.first() {
+                while let Some((entry_ns, header)) = heap.first() {
                     // SAFETY: in the heap, so alive.
                     let at_ns = (*header).alarm.at_ns();
-                    if at_ns <= latest {
+                    if at_ns <= entry_ns {
                         break;
                     }
-                    correct(heap, at_ns, latest);
+                    correct(heap, at_ns, entry_ns, floating);
                 }
-                Standing::of(heap, self.worker())
+                Standing::of(heap, self.worker(), floating)
             })
         };
         self.note(now);
@@ -381,7 +389,7 @@ impl Machine {
                         worker.alarm.stated_ns.set(NEVER);
                         self.state_floating(worker, heap, now_ns);
                     }
-                    let _ = Standing::of(heap, worker);
+                    let _ = Standing::of(heap, worker, true);
                     due
                 })
             };
@@ -397,8 +405,8 @@ impl Machine {
 
 /// What the deterministic mode looks at between two steps.
 impl Own {
-    /// When the fiber's entry comes up, at most `SLACK_MAX_NS` after its deadline; `NEVER` if it has none. At the
-    /// fiber's home.
+    /// When the fiber's entry comes up: not after its deadline, or, where machines float, at most `SLACK_MAX_NS` after
+    /// it; `NEVER` if it has none. At the fiber's home.
     pub(crate) fn entry_ns(self, fiber: &Header) -> u64 {
         let floating = fiber.word.is_shared();
         let keeper = match fiber.alarm.keeper() {
@@ -425,7 +433,10 @@ impl Worker {
     /// The calling thread is this worker's.
     pub(crate) unsafe fn entries(&self, floating: bool) -> (u64, u64) {
         // SAFETY: by contract.
-        let now = unsafe { self.alarm.with(floating, |heap| Standing::of(heap, self)) };
+        let now = unsafe {
+            self.alarm
+                .with(floating, |heap| Standing::of(heap, self, floating))
+        };
         (now.len, now.latest_ns)
     }
 }
@@ -433,7 +444,7 @@ impl Worker {
 /// A heap, for those who do not look into it.
 #[derive(Clone, Copy)]
 struct Standing {
-    /// The deadline of the fiber whose entry is first, and that entry.
+    /// The deadline of the fiber whose entry is first, and the latest moment for that.
     first_ns: u64,
     latest_ns: u64,
     len: u64,
@@ -442,11 +453,17 @@ struct Standing {
 impl Standing {
     /// Of that worker's heap; the worker's counter is put right on the way. Inside `with`: where the machine
     /// floats others take entries out too, and count under the lock.
-    fn of(heap: &Heap<Header>, worker: &Worker) -> Self {
+    fn of(heap: &Heap<Header>, worker: &Worker, floating: bool) -> Self {
         worker.counters.timers_pending.set(heap.len() as u64);
-        let (first_ns, latest_ns) = heap.first().map_or((NEVER, NEVER), |(latest, header)| {
-            // SAFETY: in the heap, so alive. One that is for later by now is served, and put right, at its time.
-            (unsafe { &*header }.alarm.at_ns().min(latest), latest)
+        let (first_ns, latest_ns) = heap.first().map_or((NEVER, NEVER), |(entry_ns, header)| {
+            if floating {
+                // SAFETY: in the heap, so alive. One that is for later by now is served, and put right, at its time.
+                return (unsafe { &*header }.alarm.at_ns().min(entry_ns), entry_ns);
+            }
+            (
+                entry_ns,
+                entry_ns.saturating_add(SLACK_MAX_NS).min(NEVER - 1),
+            )
         });
         Self {
             first_ns,
@@ -470,17 +487,17 @@ enum Due {
 
 /// Serves the first entry, if its time has come.
 fn next_due(heap: &mut Heap<Header>, now_ns: u64, worker: &Worker, floating: bool) -> Due {
-    let Some((latest, header)) = heap.first() else {
+    let Some((entry_ns, header)) = heap.first() else {
         return Due::None;
     };
     // SAFETY: in the heap, so alive.
     let fiber = unsafe { &*header };
     let at_ns = fiber.alarm.at_ns();
     if at_ns > now_ns {
-        if latest > now_ns {
+        if entry_ns > now_ns {
             return Due::None;
         }
-        correct(heap, at_ns, now_ns);
+        correct(heap, at_ns, now_ns, floating);
         return Due::Corrected;
     }
     heap.remove(fiber.alarm.row().get());
@@ -494,7 +511,7 @@ fn next_due(heap: &mut Heap<Header>, now_ns: u64, worker: &Worker, floating: boo
 }
 
 /// Moves the first entry to where its fiber's deadline is by now, or takes it out if there is none.
-fn correct(heap: &mut Heap<Header>, at_ns: u64, now_ns: u64) {
+fn correct(heap: &mut Heap<Header>, at_ns: u64, now_ns: u64, floating: bool) {
     let Some((_, header)) = heap.first() else {
         return;
     };
@@ -502,8 +519,10 @@ fn correct(heap: &mut Heap<Header>, at_ns: u64, now_ns: u64) {
     let row = unsafe { &*header }.alarm.row().get();
     if at_ns == NEVER {
         heap.remove(row);
-    } else {
+    } else if floating {
         heap.move_to(row, latest(at_ns, now_ns));
+    } else {
+        heap.move_to(row, at_ns);
     }
 }
 
@@ -517,7 +536,7 @@ unsafe fn remove(worker: &'static Worker, fiber: &Header, floating: bool) -> Sta
             if row != 0 {
                 heap.remove(row);
             }
-            Standing::of(heap, worker)
+            Standing::of(heap, worker, floating)
         })
     }
 }

@@ -81,6 +81,11 @@ impl Driver {
 /// ALARM-1, of a fiber at home there.
 fn is_armed(me: Own, fiber: &Header) -> bool {
     let at_ns = fiber.alarm.at_ns();
+    let slack_ns = if fiber.word.is_shared() {
+        SLACK_MAX_NS
+    } else {
+        0
+    };
     let pending = if fiber.word.is_shared() {
         fiber.word.pending()
     } else {
@@ -88,5 +93,5 @@ fn is_armed(me: Own, fiber: &Header) -> bool {
     };
     at_ns == NEVER
         || pending & Reasons::TIMEOUT.0 != 0
-        || me.entry_ns(fiber) <= at_ns.saturating_add(SLACK_MAX_NS).min(NEVER - 1)
+        || me.entry_ns(fiber) <= at_ns.saturating_add(slack_ns).min(NEVER - 1)
 }
