@@ -35,26 +35,28 @@ const WHY: &[(Part, &str, &str)] = &[
         "A mutex without waiters looks at the panic count twice, to know whether it is poisoned, as std's does. \
          parking_lot's has no poisoning.",
     ),
-    (
-        Part::Sync,
-        "mpmc",
-        "Each operation takes the channel's one latch, for a few instructions; crossbeam's unbounded channel is a list of \
-         blocks whose places senders and receivers take by an exchange each, without meeting. A latch is what selections, \
-         cancellation and messages that go straight to a receiver stand on.",
-    ),
+    (Part::Sync, "mpsc", UNBOUNDED),
+    (Part::Sync, "mpmc", UNBOUNDED),
+    (Part::Sync, "mutex8", SPREAD),
+    (Part::Sync, "mutex64", SPREAD),
+    (Part::Sync, "mutex8-long", SPREAD),
+    (Part::Sync, "mutex64-long", SPREAD),
+    (Part::Sync, "semaphore", SPREAD),
     (
         Part::Time,
         "sleepers",
         "A fiber that sleeps has a stack: the kernel clears its first page, and makes the page table for it, when it is touched \
          for the first time. That is most of the system time, of \
-         which tokio has a seventh: its task is a cell of some hundred bytes. `sleepers-again` shows the rest.",
+         which tokio has a seventh: its task is a cell of some hundred bytes. Another part is the guard below each stack, one \
+         call each, without which an overflow would be no error but a corruption. `sleepers-again` shows the rest.",
     ),
     (
         Part::Time,
         "sleepers-again",
         "The stacks are warm, but a million of them are 4 GB: each sleeper's start, sleep, waking and end touch its header, the \
          head of its stack, its frames and its entry among the deadlines, none of which lies in any cache. What can be \
-         fetched ahead is. tokio's million tasks are a tenth of that.",
+         fetched ahead is. tokio's million tasks are a tenth of that. Of the stacks that lie idle between the two runs some go back \
+         to the kernel, more or fewer by chance, and are cleared anew: that is the spread.",
     ),
     (
         Part::Time,
@@ -66,9 +68,8 @@ const WHY: &[(Part, &str, &str)] = &[
     (
         Part::Time,
         "late",
-        "In the median fibers wake earlier than anybody's (the figure is the p99). Where deadlines are dense a worker \
-         pauses between two wake-ups, half a millisecond at the most, so that several share one; may's one timer thread gets up \
-         for each, and runs the woken coroutine itself.",
+        "The figure is the p99; in the median fibers wake earlier than anybody's. Where deadlines are dense a worker \
+         pauses between two wake-ups, so that several share one; may's one timer thread gets up for each.",
     ),
     (
         Part::Io,
@@ -119,11 +120,43 @@ const WHY: &[(Part, &str, &str)] = &[
     ),
     (
         Part::Growth,
+        "sockets-p99",
+        "The load asks again as soon as it is answered, so with very many connections this is how long a round over all of them \
+         takes: ours is within a tenth of raw epoll's. Two rounds of one server differ by as much as the servers do.",
+    ),
+    (
+        Part::Growth,
+        "workers",
+        "With many more threads than cores it is the kernel that decides which pairs may talk: two that were stolen apart wait for \
+         each other's threads, and started fibers do not move together. Nothing grows faster than the number of workers.",
+    ),
+    (
+        Part::Growth,
         "sockets",
         "With one connection it is sleeping and waking a core: see `echo 1 split`. From a thousand on the connections' stacks lie in \
          no cache; a task of tokio is some hundred bytes.",
     ),
+    (
+        Part::Tools,
+        "wrk",
+        "wrk's one core is the limit: four of the five runtimes answer as many requests, within a hundredth. For each of them our server \
+         takes less CPU time than all but raw epoll's.",
+    ),
+    (
+        Part::Tools,
+        "redis-benchmark",
+        "redis-benchmark is the limit, not the servers: ours takes less CPU time for a command, and its 99th percentile is lower.",
+    ),
 ];
+
+/// Of unbounded channels.
+const UNBOUNDED: &str = "Each operation takes the channel's one latch, for a few instructions; crossbeam's unbounded channel is a \
+    list of blocks whose places senders and receivers take by an exchange each, without meeting. A latch is what selections, \
+    cancellation and messages that go straight to a receiver stand on.";
+
+/// Of what is contended.
+const SPREAD: &str = "Who takes a contended lock next, somebody on the same core or on the other one, differs from run to run, by \
+    more than the best differ from each other.";
 
 /// Of servers with two workers.
 const BOTH: &str = "Server and load share both cores, and connections stay with the worker that they were given to. A worker whose \
@@ -147,6 +180,7 @@ pub(super) fn why(part: Part, row: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::rows::Tool;
 
     #[test]
     fn a_row_has_its_own_text_or_that_of_its_workload() {
@@ -175,6 +209,9 @@ mod tests {
         }
         for name in crate::growth::chart_names() {
             names.push((Part::Growth, name.to_string()));
+        }
+        for tool in [Tool::Wrk, Tool::RedisBenchmark] {
+            names.push((Part::Tools, tool.name().to_string()));
         }
         for row in crate::io::rows::rows() {
             names.push((Part::Io, row.to_string()));

@@ -15,7 +15,7 @@
 pub(crate) mod attached;
 mod redis_benchmark;
 pub(crate) mod report;
-mod rows;
+pub(crate) mod rows;
 pub(crate) mod runner;
 mod servers;
 pub(crate) mod table;
