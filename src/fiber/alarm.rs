@@ -5,8 +5,8 @@
 //! arming for later, and disarming, change `at_ns` alone; the entry is put right when it comes up.
 //!
 //! ALARM-1: if `at_ns` is not `NEVER`, either an entry no later than `at_ns` (where machines float, and its slack:
-//! `machine/alarm.rs`) is in the heap of the worker `keeper`, or the fiber's `TIMEOUT` reason is pending. (A plain thread has no entry: it blocks until
-//! `at_ns` by itself.)
+//! `machine/alarm.rs`) is in the heap of the worker `keeper`, or the fiber's `TIMEOUT` reason is pending. (A plain
+//! thread has no entry: it blocks until `at_ns` by itself.)
 //! ALARM-2: `TIMEOUT` is a hint. Whoever gets it compares its own deadline with the clock; if that is not
 //! reached it arms anew, which takes the hint back.
 //!

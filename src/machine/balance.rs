@@ -11,7 +11,6 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use crate::fiber::header::{Header, Origin};
-use crate::machine::idle::Notify;
 use crate::machine::wake::rouse;
 use crate::machine::worker::{Own, Worker};
 
@@ -159,10 +158,7 @@ impl Own {
         gifts.gave(receiver);
         // As a hand-off (SHARED-1).
         shared.remove_idle(receiver);
-        receiver.slot.set(header);
-        shared.handoffs += 1;
-        let wake = receiver.sleep.notify();
-        shared.futex_wakes += u64::from(wake != Notify::Nothing);
+        let wake = shared.hand_over(receiver, header);
         drop(shared);
         rouse(receiver, wake);
         true

@@ -3,7 +3,6 @@
 use crate::fiber::header::{Header, Origin, State};
 use crate::fiber::priority::Priority;
 use crate::machine::core::Machine;
-use crate::machine::idle::Notify;
 use crate::machine::item::{Item, Job};
 use crate::machine::wake::{notify, rouse};
 use crate::machine::worker::Own;
@@ -61,11 +60,7 @@ impl Machine {
             shared.spawned += 1;
         }
         if let Some(worker) = shared.pop_idle() {
-            worker.slot.set(header);
-            shared.handoffs += 1;
-            let wake = worker.sleep.notify();
-            shared.futex_wakes += u64::from(wake != Notify::Nothing);
-            // After the unlock, so that the woken worker does not run into our lock.
+            let wake = shared.hand_over(worker, header);
             drop(shared);
             rouse(worker, wake);
         } else {

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::fiber::header::Header;
-use crate::machine::idle::IdleWord;
+use crate::machine::idle::{IdleWord, Notify};
 use crate::machine::worker::Worker;
 use crate::queue::lists::Lists;
 
@@ -150,6 +150,16 @@ impl Guard<'_> {
         let worker = self.inner.idle.pop()?;
         self.queue.idle.unregister();
         Some(worker)
+    }
+
+    /// Hands a fiber to a worker that was just taken off the list (SHARED-2). What is left to do for the notify: after the
+    /// unlock, so that the woken worker does not run into our lock.
+    pub(crate) fn hand_over(&mut self, worker: &Worker, header: *const Header) -> Notify {
+        worker.slot.set(header);
+        self.inner.handoffs += 1;
+        let wake = worker.sleep.notify();
+        self.inner.futex_wakes += u64::from(wake != Notify::Nothing);
+        wake
     }
 
     /// Takes this worker off the list, if it is still there.
